@@ -1,0 +1,140 @@
+"""A model as files: a folder that can be served, checked and explained without the code that trained it.
+
+    model.onnx        columns float64 (n, k) -> probability float32 (n,), fault bool (n, 1)
+    derivation.onnx   columns -> features float64 (n, f), fault bool (n, d)
+    design.onnx       columns -> design float32 (n, m), for the native booster
+    booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one
+    contract.yaml     as trained
+    reference.parquet features and predictions of rows the model was judged on, for drift; no key
+    example.json      a few rows and the probabilities the graph must give for them
+    bundle.json       everything else, and the SHA-256 of each file above; its own SHA-256 is the bundle's digest
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from churn.domain import contract as contracts
+from churn.domain.contract import Contract
+from churn.domain.derivation import Derivation
+from churn.domain.errors import UserError
+from churn.domain.graph import Graph
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+TOLERANCE = 1e-5
+
+
+class Online(msgspec.Struct, frozen=True):
+    """Where the online store keeps this model's columns."""
+
+    project: str
+    view: str
+    ttl_days: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `bundle.json` holds. Nothing in it depends on when the bundle was made."""
+
+    format: int = FORMAT
+    model: str
+    candidate: str
+    estimator: str
+    contract: str
+    data: str
+    threshold: float
+    risk: tuple[float, float]
+    metrics: dict[str, float]
+    online: Online
+    design: tuple[str, ...]
+    origins: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    booster: str = ""
+    versions: dict[str, str]
+    files: dict[str, str]
+
+
+class Example(msgspec.Struct, frozen=True):
+    """Input rows as the graph takes them (null is null) and the probabilities it must give."""
+
+    columns: list[list[float | None]]
+    probability: list[float]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle."""
+
+    folder: Path
+    manifest: Manifest
+    contract: Contract
+    digest: str
+
+    @cached_property
+    def model(self) -> Graph:
+        """The graph from columns to probability."""
+        return Graph((self.folder / "model.onnx").read_bytes())
+
+    @cached_property
+    def derivation(self) -> Derivation:
+        """The features, compiled from the bundle's own contract; used to explain a fault."""
+        return Derivation(self.contract)
+
+    def predict(self, columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Churn probability (n,) of columns (n, k).
+
+        Raises UserError that names feature and row when a derived value is not finite."""
+        probability, fault = self.model.run(columns)
+        if fault.any():
+            self.derivation.run(columns)
+        return np.asarray(probability, np.float64).reshape(-1)
+
+
+def write(folder: Path, manifest: Manifest) -> str:
+    """Adds the manifest, with a digest of every other file in `folder`; gives the bundle's digest."""
+    files = {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    content = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=files)), indent=2)
+    (folder / MANIFEST).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(folder: Path, digest: str | None = None) -> Bundle:
+    """The bundle in a folder, every file verified, and the whole against `digest` where one is given.
+
+    Raises UserError that names the file which is missing or has changed."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UserError("is not a bundle", where=str(folder), remedy=f"its {MANIFEST} cannot be read") from error
+    found = hashlib.sha256(content).hexdigest()
+    if digest is not None and found != digest:
+        raise UserError(f"has the digest {found[:12]}, not {digest[:12]}", where=str(folder), remedy="fetch it again")
+    if manifest.format != FORMAT:
+        raise UserError(f"has format {manifest.format}, this version reads {FORMAT}", where=str(folder), remedy="train again")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or _sha256(path) != expected:
+            raise UserError(f"{name} is missing or has changed", where=str(folder), remedy="fetch it again")
+    return Bundle(folder, manifest, contracts.load(folder / "contract.yaml"), found)
+
+
+def self_test(bundle: Bundle) -> None:
+    """Scores the bundle's own example. Raises UserError when the answer is not the one it was trained to give."""
+    example = msgspec.json.decode((bundle.folder / "example.json").read_bytes(), type=Example)
+    columns = np.array([[np.nan if value is None else value for value in row] for row in example.columns], np.float64)
+    difference = float(np.abs(bundle.predict(columns) - np.array(example.probability)).max())
+    if not difference <= TOLERANCE:
+        raise UserError(f"answers its own example wrongly (by {difference:.2g})", where=str(bundle.folder), remedy="train again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,200 @@
+"""From a source's columns, text or typed, to the contract's: names, types, spelling. What does not parse is a fault.
+
+A fault says row, column, value and problem. Missing is null everywhere: the contract's missing words, NaN, blanks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn.domain import rules
+from churn.domain.contract import Column, Contract
+from churn.domain.errors import UserError
+from churn.domain.formula import nearest
+
+FAULTS = pa.schema([("row", pa.int64()), ("column", pa.string()), ("value", pa.string()), ("problem", pa.string())])
+"""One line for each fault; `row` counts from 0 within the parsed table, `column` is the contract's name."""
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+EXACT = 2**53
+"""The largest integer that float64, and so the graph, holds exactly."""
+
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A table with the contract's names and types, and the faults of its rows."""
+
+    table: pa.Table
+    faults: pa.Table
+
+
+def types(contract: Contract) -> dict[str, pa.DataType]:
+    """Arrow types of the parsed table: key, event timestamp, columns, target, as far as the contract has them."""
+    named: dict[str, pa.DataType] = {}
+    if contract.key:
+        named[contract.key.column] = pa.int64() if contract.key.type == "integer" else pa.string()
+    if contract.event_timestamp:
+        named["event_timestamp"] = TIMESTAMP
+    named |= {name: column_type(column) for name, column in contract.columns.items()}
+    return named | {contract.target.column: pa.int64()}
+
+
+def column_type(column: Column) -> pa.DataType:
+    """The Arrow type of a contract column: int64, float64, or string for a category."""
+    return {"integer": pa.int64(), "number": pa.float64(), "category": pa.string()}[column.type]
+
+
+def require_columns(contract: Contract, names: list[str], where: str, labelled: bool = True) -> None:
+    """Raises UserError when the source lacks a column the contract reads, or has one twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"the column '{twice[0]}' stands twice", where=where, remedy="rename or remove one of the two")
+    special = [part.column for part in (contract.key, contract.event_timestamp) if part]
+    wanted = [*special, *contract.columns, *([contract.target.column] if labelled else [])]
+    lacking = [contract.source_of(name) for name in wanted if contract.source_of(name) not in names]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more: {', '.join(lacking[1:6])})" if lacking[1:] else ""
+        raise UserError(f"the column '{lacking[0]}' is missing{more}", where=where, remedy=nearest(lacking[0], names))
+
+
+def parse(contract: Contract, table: pa.Table) -> Parsed:
+    """`table` under the contract. Columns it lacks come out null; the checks of `rules` are not part of this."""
+    columns: dict[str, pa.Array] = {}
+    faults: list[pa.Table] = []
+    for name, kind in types(contract).items():
+        source = contract.source_of(contract.event_timestamp.column if _is_time(contract, name) else name)  # type: ignore[union-attr]
+        values = _values(table, source)
+        parsed, problem = _parse(contract, name, kind, values)
+        columns[name] = parsed
+        failed = pc.and_(pc.is_valid(_present(contract, name, values)), pc.is_null(parsed))
+        faults.append(faults_of(name, failed, values, problem))
+    return Parsed(pa.table(columns), pa.concat_tables(faults))
+
+
+def faults_of(column: str, failed: pa.Array, values: pa.Array, problem: str) -> pa.Table:
+    """A fault for each row where `failed` (bool) holds."""
+    rows = pc.indices_nonzero(failed).cast(pa.int64())
+    shown = pc.utf8_slice_codeunits(text(pc.take(values, rows)), 0, 80)
+    count = len(rows)
+    return pa.table([rows, pa.array([column] * count, pa.string()), shown, pa.array([problem] * count, pa.string())], schema=FAULTS)
+
+
+def check(contract: Contract, parsed: Parsed) -> pa.Table:
+    """All faults of a parsed table: those of parsing and those of the contract's rules."""
+    found = [parsed.faults]
+    unparsed = set(zip(parsed.faults["row"].to_pylist(), parsed.faults["column"].to_pylist(), strict=True))
+    for name in parsed.table.column_names:
+        values = _values(parsed.table, name)
+        for rule in rules.of(contract, name):
+            faults = faults_of(name, rule.broken(values), values, rule.problem)
+            keep = [(row, name) not in unparsed for row in faults["row"].to_pylist()]
+            found.append(faults.filter(pa.array(keep, pa.bool_())))
+    return pa.concat_tables(found).sort_by("row")
+
+
+def _is_time(contract: Contract, name: str) -> bool:
+    return name == "event_timestamp" and contract.event_timestamp is not None
+
+
+def _values(table: pa.Table, name: str) -> pa.Array:
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows)
+    column = table[name]
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    values = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_floating(values.type):
+        return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    return values
+
+
+def _present(contract: Contract, name: str, values: pa.Array) -> pa.Array:
+    """The values with the contract's missing words turned to null; a word that names a category is not missing."""
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    trimmed = pc.utf8_trim_whitespace(values).cast(pa.string())
+    column = contract.columns.get(name)
+    meant = {*column.categories, *column.cleaning.spelling} if column else set()
+    words = [word for word in contract.validation.missing if word not in meant]
+    return pc.if_else(pc.is_in(trimmed, pa.array(words, pa.string())), pa.scalar(None, pa.string()), trimmed)
+
+
+def _parse(contract: Contract, name: str, kind: pa.DataType, values: pa.Array) -> tuple[pa.Array, str]:
+    present = _present(contract, name, values)
+    if name == contract.target.column:
+        return _target(contract, text(present)), f"is not a value of the target ('{contract.target.positive}' means positive)"
+    if kind == TIMESTAMP:
+        return timestamps(present), "is not a date or time"
+    if kind == pa.int64():
+        return _integers(present), f"is not an integer of at most {EXACT}"
+    if kind == pa.float64():
+        return _numbers(present), "is not a number"
+    column = contract.columns.get(name)
+    return _spelled(text(present), column.cleaning.spelling if column else {}), "is not text"
+
+
+def text(values: pa.Array) -> pa.Array:
+    """Values as text: booleans as true and false, whole floats without a fraction."""
+    if pa.types.is_floating(values.type):
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), pa.scalar(float(EXACT))))
+        integers = pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False).cast(pa.string())
+        return pc.coalesce(integers, values.cast(pa.string()))
+    return values.cast(pa.string())
+
+
+def _numbers(values: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type):
+        return pa.nulls(len(values), pa.float64())
+    if pa.types.is_string(values.type):
+        values = pc.if_else(pc.match_substring_regex(values, _NUMBER), values, pa.scalar(None, pa.string()))
+    numbers = values.cast(pa.float64(), safe=False)
+    return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
+
+
+def _integers(values: pa.Array) -> pa.Array:
+    if pa.types.is_integer(values.type):
+        exact = pc.and_(pc.less_equal(values, pa.scalar(EXACT)), pc.greater_equal(values, pa.scalar(-EXACT)))
+        return pc.if_else(exact, values, pa.scalar(None, values.type)).cast(pa.int64())
+    numbers = _numbers(values)
+    exact = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), pa.scalar(float(EXACT))))
+    return pc.if_else(exact, numbers, pa.scalar(None, pa.float64())).cast(pa.int64(), safe=False)
+
+
+def _spelled(values: pa.Array, spelling: Mapping[str, str]) -> pa.Array:
+    if not spelling:
+        return values
+    position = pc.index_in(values, pa.array(list(spelling), pa.string()))
+    return pc.coalesce(pc.take(pa.array(list(spelling.values()), pa.string()), position), values)
+
+
+def _target(contract: Contract, values: pa.Array) -> pa.Array:
+    positive = pc.equal(values, pa.scalar(_word(contract.target.positive)))
+    if contract.target.negative is None:
+        return positive.cast(pa.int64())
+    negative = pc.equal(values, pa.scalar(_word(contract.target.negative)))
+    return pc.if_else(pc.or_(positive, negative), positive.cast(pa.int64()), pa.scalar(None, pa.int64()))
+
+
+def _word(value: object) -> str:
+    return str(text(pa.array([value]))[0])
+
+
+def timestamps(values: pa.Array) -> pa.Array:
+    """Dates and times (ISO 8601 where they are text) as UTC; what is neither comes out null. Naive times are UTC."""
+    if pa.types.is_timestamp(values.type) and values.type.tz:
+        return values.cast(TIMESTAMP)
+    if pa.types.is_temporal(values.type):
+        return values.cast(pa.timestamp("us"), safe=False).cast(TIMESTAMP)
+    if not pa.types.is_string(values.type):
+        return pa.nulls(len(values), TIMESTAMP)
+    import pandas as pd
+
+    stamps = pd.to_datetime(values.to_pandas(), errors="coerce", utc=True, format="ISO8601")
+    return pa.Array.from_pandas(stamps, type=TIMESTAMP)

@@ -1,0 +1,130 @@
+"""The model registry: MLflow's runs, versions and aliases, for people to read. Nothing here decides what serves."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from churn.stores import files, mlflow_client
+from churn.stores.addresses import is_s3
+from churn.stores.runs import Run
+from churn.stores.settings import Settings
+from churn.stores.traffic import checked_model
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+_DIGEST = "digest"
+_LOCK = "churn.lock"
+
+
+class ModelVersionInfo(msgspec.Struct, frozen=True):
+    """A registered version with what its run logged."""
+
+    model: str
+    version: int
+    digest: str
+    run_id: str
+    created: datetime
+    description: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    metrics: dict[str, float]
+    params: dict[str, str]
+
+
+class Registry:
+    """Runs of a model lie in the experiment of its name; its versions in the registered model of its name."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects. Raises UserError when MLflow does not answer."""
+        self._settings = settings
+        self._client = mlflow_client.connect(settings)
+
+    @contextmanager
+    def run(self, model: str, name: str = "") -> Iterator[Run]:
+        """A run that ends FINISHED, FAILED by an exception, or KILLED: then the model's next run says so.
+
+        Whether a run still lives is told by a lock in CHURN_HOME that dies with its process; a run whose lock lies
+        elsewhere is left alone."""
+        experiment = self._experiment(checked_model(model))
+        self._bury_the_dead(experiment)
+        token = uuid.uuid4().hex
+        with files.locked(self._lock(token)):
+            run_id = self._client.create_run(experiment, tags={_LOCK: token}, run_name=name or None).info.run_id
+            status = "FAILED"
+            try:
+                yield Run(self._client, experiment, run_id)
+                status = "FINISHED"
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            finally:
+                self._client.set_terminated(run_id, status)
+        files.remove(self._lock(token))
+
+    def register(
+        self, model: str, run_id: str, digest: str, *, tags: Mapping[str, str] | None = None, description: str = ""
+    ) -> int:
+        """The version of the bundle `digest` that a run logged; a digest registered before keeps its version.
+
+        Raises LookupError when the run logged no such bundle."""
+        known = self._versions_of(checked_model(model), digest)
+        if known:
+            return known[0]
+        source = self._logged(run_id, digest)
+        self._ensure_model(model)
+        created = self._client.create_model_version(
+            model,
+            source.artifact_location,
+            run_id=run_id,
+            model_id=source.model_id,
+            tags={**(tags or {}), _DIGEST: digest},
+            description=description,
+        )
+        # Two processes may have come here at once. Versions count up, so that both find the same first one.
+        first = self._versions_of(model, digest)[0]
+        if first != int(created.version):
+            self._client.delete_model_version(model, str(created.version))
+        return first
+
+    def mirror_aliases(self, model: str, champion: int, challenger: int | None = None) -> None:
+        """Shows in MLflow what the traffic document says."""
+        for alias, version in ((CHAMPION, champion), (CHALLENGER, challenger)):
+            if version is None:
+                self._client.delete_registered_model_alias(model, alias)
+            else:
+                self._client.set_registered_model_alias(model, alias, str(version))
+
+    def versions(self, model: str) -> list[ModelVersionInfo]:
+        """A model's versions, the newest first; none when there is no such model."""
+        aliases = next((m.aliases for m in self._search_models() if m.name == model), {})
+        return [self._info(found, aliases) for found in reversed(self._search_versions(model))]
+
+    def models(self) -> list[str]:
+        """Names of the registered models, in order."""
+        return sorted(model.name for model in self._search_models())
+
+    def _info(self, found: ModelVersion, aliases: Mapping[str, str]) -> ModelVersionInfo:
+        run = self._client.get_run(found.run_id).data
+        return ModelVersionInfo(
+            model=found.name,
+            version=int(found.version),
+            digest=found.tags.get(_DIGEST, ""),
+            run_id=found.run_id,
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            description=found.description or "",
+            aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == int(found.version))),
+            tags=dict(found.tags),
+            metrics=dict(run.metrics),
+            params=dict(run.params),
+        )

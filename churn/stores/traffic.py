@@ -1,0 +1,81 @@
+"""The traffic document: what serves a model, in one small YAML file (design, decision 9)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from churn.domain import strict_yaml
+from churn.domain.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_HEADER = "# What serves this model. Written by promotion and rollout, watched by the predictor.\n"
+
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A registered version: its number, its bundle's digest, and the address of the bundle's folder."""
+
+    version: Annotated[int, Meta(ge=1)]
+    digest: Digest
+    bundle: Annotated[str, Meta(min_length=1)]
+
+
+class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who answers. The challenger gets `share` of the customers: their answers (`split`), or a copy (`shadow`).
+
+    `previous` is the champion before this one, for rollback; `revision` counts the writes."""
+
+    model: str
+    champion: Variant
+    challenger: Variant | None = None
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    mode: Literal["split", "shadow"] = "split"
+    previous: Variant | None = None
+    revision: Annotated[int, Meta(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if self.challenger is None and self.share:
+            raise ValueError("`share` is given, but no `challenger`")
+        if self.challenger is not None and self.challenger.digest == self.champion.digest:
+            raise ValueError("`challenger` and `champion` are the same bundle")
+
+
+def promoted(current: Traffic | None, model: str, variant: Variant) -> Traffic:
+    """The document after a promotion: a new champion, the old one kept for rollback, no challenger.
+
+    A champion promoted again changes nothing, so that a run killed after the switch can be repeated."""
+    if current is None:
+        return Traffic(model, variant)
+    if current.champion.digest == variant.digest:
+        return current
+    return Traffic(model, variant, previous=current.champion, revision=current.revision)
+
+
+def file_name(model: str) -> str:
+    """The name of a model's document. Raises UserError for a name that cannot be a file's everywhere."""
+    if not _NAME.fullmatch(model):
+        raise UserError(
+            f"'{model}' cannot name a model", remedy="use letters, digits, '.', '_' and '-', a letter or digit first"
+        )
+    return f"{model}.yaml"
+
+
+def encode(document: Traffic) -> bytes:
+    """The document as YAML."""
+    return _HEADER.encode() + msgspec.yaml.encode(document)
+
+
+def decode(content: bytes, where: str, model: str) -> Traffic:
+    """The document in a YAML text. Raises UserError naming `where` and the field for anything else."""
+    try:
+        document = msgspec.convert(strict_yaml.parse(content.decode(), where), Traffic)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise UserError(f"is no traffic document: {error}", where, "correct it, or promote a model anew") from error
+    if document.model != model:
+        raise UserError(f"speaks of the model '{document.model}', not of '{model}'", where)
+    return document

@@ -1,0 +1,1 @@
+"""Train: candidates compared on folds, one chosen, refitted and bundled as a single graph."""

@@ -1,0 +1,80 @@
+"""The contract as Feast objects: one entity, a source and a view of raw and of derived features, one service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pyarrow as pa
+
+from churn.domain.contract import Contract
+from churn.domain.encoding import feature_type
+from feature_repo import names
+from feature_repo.quiet import data_format, feast, types
+
+_TYPES = {pa.int64(): types.Int64, pa.float64(): types.Float64, pa.string(): types.String}
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All that is registered for one contract; `views` are one of raw and, where features are derived, one of those."""
+
+    entity: feast.Entity
+    views: tuple[feast.FeatureView, ...]
+    service: feast.FeatureService
+
+    @property
+    def objects(self) -> list[feast.Entity | feast.FeatureView | feast.FeatureService]:
+        """What `FeatureStore.apply` takes."""
+        return [self.entity, *self.views, self.service]
+
+
+def define(contract: Contract, source: str) -> Definitions:
+    """The definitions over the files in `source`, a folder or s3:// address (see `names.raw_source`)."""
+    entity = _entity(contract)
+    raw = _view(contract, entity, names.raw_view(contract), contract.raw, names.raw_source(source), online=True)
+    views = [raw]
+    if contract.derived:
+        name, path = names.derived_view(contract), names.derived_source(source)
+        views.append(_view(contract, entity, name, tuple(contract.derived), path, online=False))
+    tags = {"contract": contract.name, "digest": contract.digest}
+    service = feast.FeatureService(names.service(contract), list(views), tags=tags, description=contract.description)
+    return Definitions(entity, tuple(views), service)
+
+
+def _entity(contract: Contract) -> feast.Entity:
+    kind = _TYPES[names.key_type(contract)].to_value_type()
+    return feast.Entity(name=names.key(contract), join_keys=[names.key(contract)], value_type=kind)
+
+
+def _view(
+    contract: Contract, entity: feast.Entity, name: str, features: Sequence[str], path: str, *, online: bool
+) -> feast.FeatureView:
+    source = feast.FileSource(
+        name=name,
+        path=path,
+        file_format=data_format.ParquetFormat(),
+        timestamp_field=names.EVENT_TIMESTAMP,
+        field_mapping={feature: names.field(feature) for feature in features if names.field(feature) != feature},
+    )
+    key = feast.Field(name=names.key(contract), dtype=_TYPES[names.key_type(contract)])
+    return feast.FeatureView(
+        name=name,
+        entities=[entity],
+        ttl=timedelta(days=contract.ttl_days),
+        schema=[key, *(_field(contract, feature) for feature in features)],
+        source=source,
+        online=online,
+        tags={"contract": contract.name, "digest": contract.digest},
+    )
+
+
+def _field(contract: Contract, feature: str) -> feast.Field:
+    described = contract.columns[feature] if feature in contract.columns else contract.derived[feature]
+    return feast.Field(
+        name=names.field(feature),
+        dtype=_TYPES[feature_type(contract, feature)],
+        description=described.description,
+        tags={"unit": described.unit} if described.unit else {},
+    )

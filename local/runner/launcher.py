@@ -1,0 +1,28 @@
+"""What the two runners have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, BinaryIO, Protocol
+
+from local.runner.task import Task
+
+
+class Launcher(Protocol):
+    """Starts steps, one process or one container each, and waits for them."""
+
+    def kfp_runner(self) -> Any:
+        """KFP's own name for this way of running steps, one of `kfp.local`'s runners."""
+
+    def check(self, images: Collection[str]) -> None:
+        """Looks for what these images need, before the first step runs.
+
+        Raises:
+            UserError: something is missing; the message names it and its remedy.
+        """
+
+    def execute(self, task: Task, log: BinaryIO) -> int:
+        """Runs a task to its end, its output in `log`, and returns its exit status."""
+
+    def stop(self) -> None:
+        """Ends what runs, and lets nothing start any more."""
