@@ -27,7 +27,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         _write_termination_log(str(error))
         raise SystemExit(EXIT_USER_ERROR) from None
 
@@ -38,4 +38,8 @@ def _write_termination_log(message: str) -> None:
         path = _KUBERNETES_TERMINATION_LOG
     if path is not None:
         with contextlib.suppress(OSError):  # the exit status must not depend on a place to write
-            Path(path).write_bytes(message.encode()[:_KUBERNETES_LIMIT_BYTES])
+            Path(path).write_text(_shortened(message), encoding="utf-8")
+
+
+def _shortened(message: str) -> str:
+    return message.encode()[:_KUBERNETES_LIMIT_BYTES].decode(errors="ignore")

@@ -1,3 +1,2 @@
-"""Feast: what the contract says, as entity, sources, views and a service; and what is done with them.
-
-`registration` applies, `training` joins, `materialisation` fills the online store, `online` reads it."""
+"""Feast, made from the contract: `registration` applies entity, sources, views and service, `training` joins,
+`materialisation` fills the online store, `online` reads it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,31 +16,21 @@ from feature_repo.quiet import data_format, feast, types
 _TYPES = {pa.int64(): types.Int64, pa.float64(): types.Float64, pa.string(): types.String}
 
 
-@dataclass(frozen=True)
-class Definitions:
-    """All that is registered for one contract; `views` are one of raw and, where features are derived, one of those."""
+def define(contract: Contract, source: str) -> list[Any]:
+    """All that Feast registers for a contract over the files in `source`, a folder or s3:// address.
 
-    entity: feast.Entity
-    views: tuple[feast.FeatureView, ...]
-    service: feast.FeatureService
-
-    @property
-    def objects(self) -> list[feast.Entity | feast.FeatureView | feast.FeatureService]:
-        """What `FeatureStore.apply` takes."""
-        return [self.entity, *self.views, self.service]
-
-
-def define(contract: Contract, source: str) -> Definitions:
-    """The definitions over the files in `source`, a folder or s3:// address (see `names.raw_source`)."""
-    entity = _entity(contract)
-    raw = _view(contract, entity, names.raw_view(contract), contract.raw, names.raw_source(source), online=True)
-    views = [raw]
+    A contract that derives nothing has no view of derived features."""
+    views = [_view(contract, names.raw_view(contract), contract.raw, names.raw_source(source), online=True)]
     if contract.derived:
         name, path = names.derived_view(contract), names.derived_source(source)
-        views.append(_view(contract, entity, name, tuple(contract.derived), path, online=False))
-    tags = {"contract": contract.name, "digest": contract.digest}
-    service = feast.FeatureService(names.service(contract), list(views), tags=tags, description=contract.description)
-    return Definitions(entity, tuple(views), service)
+        views.append(_view(contract, name, tuple(contract.derived), path, online=False))
+    service = feast.FeatureService(
+        name=names.service(contract),
+        features=list(views),
+        description=contract.description,
+        tags=_tags(contract),
+    )
+    return [_entity(contract), *views, service]
 
 
 def _entity(contract: Contract) -> feast.Entity:
@@ -48,9 +38,7 @@ def _entity(contract: Contract) -> feast.Entity:
     return feast.Entity(name=names.key(contract), join_keys=[names.key(contract)], value_type=kind)
 
 
-def _view(
-    contract: Contract, entity: feast.Entity, name: str, features: Sequence[str], path: str, *, online: bool
-) -> feast.FeatureView:
+def _view(contract: Contract, name: str, features: Sequence[str], path: str, *, online: bool) -> feast.FeatureView:
     source = feast.FileSource(
         name=name,
         path=path,
@@ -61,12 +49,12 @@ def _view(
     key = feast.Field(name=names.key(contract), dtype=_TYPES[names.key_type(contract)])
     return feast.FeatureView(
         name=name,
-        entities=[entity],
+        entities=[_entity(contract)],
         ttl=timedelta(days=contract.ttl_days),
         schema=[key, *(_field(contract, feature) for feature in features)],
         source=source,
         online=online,
-        tags={"contract": contract.name, "digest": contract.digest},
+        tags=_tags(contract),
     )
 
 
@@ -78,3 +66,7 @@ def _field(contract: Contract, feature: str) -> feast.Field:
         description=described.description,
         tags={"unit": described.unit} if described.unit else {},
     )
+
+
+def _tags(contract: Contract) -> dict[str, str]:
+    return {"contract": contract.name, "digest": contract.digest}

@@ -71,5 +71,5 @@ def derived_source(source: str) -> str:
 def field(column: str) -> str:
     """Feast's name for a column: its own, unless Feast's joins would swallow a column of that name.
 
-    (Feast 0.67 drops every column that ends in `_y` from a point-in-time join, and has temporary columns of its own.)"""
+    Feast 0.67 drops every column that ends in `_y` from a point-in-time join, and has temporary columns of its own."""
     return f"{column}_" if _SWALLOWED.fullmatch(column) else column

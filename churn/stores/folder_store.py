@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from churn.domain.errors import UserError
@@ -66,7 +67,7 @@ class FolderStore:
         """Whether the path is there."""
         return Path(address).exists()
 
-    def list(self, prefix: str = "") -> list[str]:
+    def list(self, prefix: str = "") -> Sequence[str]:
         """All files below a folder of the store, staged ones left out."""
         start = Path(self.root, prefix)
         found = (path for path in start.rglob("*") if path.is_file())
@@ -82,7 +83,7 @@ class FolderStore:
 
 
 def _missing(address: str) -> UserError:
-    return UserError("there is no such object", where=address, remedy="check the address, or run the step that makes it")
+    return UserError("there is no such object", address, "check the address, or run the step that makes it")
 
 
 def _other_content(target: Path) -> ConflictError:

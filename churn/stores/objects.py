@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -35,7 +36,7 @@ class ObjectStore(Protocol):
     def exists(self, address: str) -> bool:
         """Whether a file, or a whole folder, lies there."""
 
-    def list(self, prefix: str = "") -> list[str]:
+    def list(self, prefix: str = "") -> Sequence[str]:
         """Addresses of all files under a key prefix that ends at a `/`, in order."""
 
     def delete(self, address: str) -> None:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from churn.stores import files, mlflow_client
-from churn.stores.addresses import is_s3
-from churn.stores.runs import Run
+from churn.stores.runs import DIGEST, Run
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.store.entities import PagedList
+
+T = TypeVar("T")
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
-_DIGEST = "digest"
 _LOCK = "churn.lock"
 
 
@@ -88,7 +90,7 @@ class Registry:
             source.artifact_location,
             run_id=run_id,
             model_id=source.model_id,
-            tags={**(tags or {}), _DIGEST: digest},
+            tags={**(tags or {}), DIGEST: digest},
             description=description,
         )
         # Two processes may have come here at once. Versions count up, so that both find the same first one.
@@ -107,7 +109,7 @@ class Registry:
 
     def versions(self, model: str) -> list[ModelVersionInfo]:
         """A model's versions, the newest first; none when there is no such model."""
-        aliases = next((m.aliases for m in self._search_models() if m.name == model), {})
+        aliases = {found.name: found.aliases for found in self._search_models()}.get(model) or {}
         return [self._info(found, aliases) for found in reversed(self._search_versions(model))]
 
     def models(self) -> list[str]:
@@ -115,12 +117,13 @@ class Registry:
         return sorted(model.name for model in self._search_models())
 
     def _info(self, found: ModelVersion, aliases: Mapping[str, str]) -> ModelVersionInfo:
-        run = self._client.get_run(found.run_id).data
+        run_id = str(found.run_id)
+        run = self._client.get_run(run_id).data
         return ModelVersionInfo(
             model=found.name,
             version=int(found.version),
-            digest=found.tags.get(_DIGEST, ""),
-            run_id=found.run_id,
+            digest=found.tags.get(DIGEST, ""),
+            run_id=run_id,
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
             description=found.description or "",
             aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == int(found.version))),
@@ -128,3 +131,63 @@ class Registry:
             metrics=dict(run.metrics),
             params=dict(run.params),
         )
+
+    def _experiment(self, model: str) -> str:
+        found = self._client.get_experiment_by_name(model)
+        if found is not None:
+            return str(found.experiment_id)
+        root = self._settings.mlflow_artifacts
+        location = f"{root}/{model}" if root else None
+        try:
+            return self._client.create_experiment(model, location)
+        except mlflow_client.error():  # somebody else made it since
+            found = self._client.get_experiment_by_name(model)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _logged(self, run_id: str, digest: str) -> LoggedModel:
+        outputs = self._client.get_run(run_id).outputs
+        for output in outputs.model_outputs if outputs else ():
+            logged = self._client.get_logged_model(output.model_id)
+            if logged.tags.get(DIGEST) == digest:
+                return logged
+        raise LookupError(f"the run {run_id} logged no bundle {digest}")
+
+    def _versions_of(self, model: str, digest: str) -> list[int]:
+        return [int(found.version) for found in self._search_versions(model) if found.tags.get(DIGEST) == digest]
+
+    def _search_versions(self, model: str) -> list[ModelVersion]:
+        """All versions, the oldest first."""
+        found = _all(lambda token: self._client.search_model_versions(f"name = '{model}'", page_token=token))
+        return sorted(found, key=lambda version: int(version.version))
+
+    def _search_models(self) -> list[RegisteredModel]:
+        return _all(lambda token: self._client.search_registered_models(page_token=token))
+
+    def _ensure_model(self, model: str) -> None:
+        if model not in self.models():
+            with suppress(mlflow_client.error()):  # somebody else made it since
+                self._client.create_registered_model(model)
+
+    def _bury_the_dead(self, experiment: str) -> None:
+        for run in self._client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            lock = self._lock(run.data.tags.get(_LOCK, "none"))
+            if not lock.exists() or files.is_locked(lock):
+                continue
+            # Asked again: it may have ended, and let go of its lock, since the search.
+            if self._client.get_run(run.info.run_id).info.status == "RUNNING":
+                self._client.set_terminated(run.info.run_id, "KILLED")
+            files.remove(lock)
+
+    def _lock(self, token: str) -> Path:
+        return self._settings.home / "locks" / f"run-{token}"
+
+
+def _all(page: Callable[[str | None], PagedList[T]]) -> list[T]:
+    answer = page(None)
+    found = list(answer)
+    while answer.token:
+        answer = page(answer.token)
+        found += answer
+    return found

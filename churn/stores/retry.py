@@ -31,3 +31,7 @@ class Backoff(msgspec.Struct, frozen=True):
                     raise
             time.sleep(random.uniform(0, min(self.cap_s, self.base_s * 2**attempt)))  # noqa: S311 - not for secrecy
         return call()
+
+
+PATIENT = Backoff()
+"""Three seconds of pauses on average: a dropped connection, a moment of overload."""

@@ -12,7 +12,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 
 from churn.domain.errors import UserError
 from churn.stores.errors import ConflictError
-from churn.stores.retry import Backoff
+from churn.stores.retry import PATIENT, Backoff
 from churn.stores.settings import S3Access
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 class S3:
     """One endpoint; every call goes through `call`."""
 
-    def __init__(self, access: S3Access, backoff: Backoff = Backoff()) -> None:  # noqa: B008 - frozen
+    def __init__(self, access: S3Access, backoff: Backoff = PATIENT) -> None:
         secure, _, host = (access.endpoint or "https://s3.amazonaws.com").partition("://")
         # Our own retries alone: the pool's would multiply them.
         self.pool = urllib3.PoolManager(timeout=_TIMEOUT, maxsize=10, retries=False)

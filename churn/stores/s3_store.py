@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,7 @@ from churn.stores.addresses import split_s3
 from churn.stores.digests import FolderManifest, digest_in, manifest_of_folder, sha256_of_file
 from churn.stores.errors import ConflictError
 from churn.stores.objects import checked_key
-from churn.stores.retry import Backoff
+from churn.stores.retry import PATIENT, Backoff
 from churn.stores.s3 import S3, MissingObjectError
 from churn.stores.settings import S3Access
 
@@ -26,7 +27,7 @@ _DIGEST_HEADER = "x-amz-meta-sha256"
 class S3Store:
     """Any bucket the keys may read; puts go below `root`. Fetched content lies in `cache`, named by what it is."""
 
-    def __init__(self, root: str, access: S3Access, cache: Path, backoff: Backoff = Backoff()) -> None:  # noqa: B008
+    def __init__(self, root: str, access: S3Access, cache: Path, backoff: Backoff = PATIENT) -> None:
         self.root = root.rstrip("/")
         self._s3 = S3(access, backoff)
         self._cache = cache
@@ -90,7 +91,7 @@ class S3Store:
         """Whether there is an object, or the manifest of a folder."""
         return any(self._s3.found(*split_s3(place)) is not None for place in (address, f"{address}/{MANIFEST}"))
 
-    def list(self, prefix: str = "") -> list[str]:
+    def list(self, prefix: str = "") -> Sequence[str]:
         """All objects under a key prefix; manifests are not counted."""
         bucket, start = split_s3(f"{self.root}/{prefix}")
         found = self._names(bucket, f"{start}/" if start else "")
@@ -115,7 +116,7 @@ class S3Store:
             if self._manifest(address) != manifest:
                 raise
 
-    def _names(self, bucket: str, start: str) -> list[str]:  # `list` is a method here
+    def _names(self, bucket: str, start: str) -> Sequence[str]:
         def names() -> list[str]:
             return [str(found.object_name) for found in self._s3.client.list_objects(bucket, start, recursive=True)]
 

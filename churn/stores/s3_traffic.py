@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from churn.stores.addresses import split_s3
 from churn.stores.errors import ConflictError
-from churn.stores.retry import Backoff
+from churn.stores.retry import PATIENT, Backoff
 from churn.stores.s3 import S3
 from churn.stores.settings import S3Access
 from churn.stores.traffic import Traffic, decode, encode, file_name
@@ -14,7 +14,7 @@ from churn.stores.traffic_store import conflict, successor
 class S3Traffic:
     """Documents below `s3://bucket/prefix`."""
 
-    def __init__(self, root: str, access: S3Access, backoff: Backoff = Backoff()) -> None:  # noqa: B008 - frozen
+    def __init__(self, root: str, access: S3Access, backoff: Backoff = PATIENT) -> None:
         self._root = root
         self._s3 = S3(access, backoff)
 

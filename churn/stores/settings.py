@@ -43,8 +43,8 @@ class S3Access(msgspec.Struct, frozen=True):
         keys = "set" if self.access_key else "none"
         return f"S3Access(endpoint={self.endpoint!r}, region={self.region!r}, keys={keys})"
 
-    def __rich_repr__(self) -> tuple[tuple[str, str], ...]:  # what msgspec gives to rich would show the secrets
-        return (("endpoint", self.endpoint), ("region", self.region), ("keys", "set" if self.access_key else "none"))
+    def __rich_repr__(self) -> list[tuple[str, str]]:  # what msgspec gives to rich would show the secrets
+        return [("endpoint", self.endpoint), ("region", self.region), ("keys", "set" if self.access_key else "none")]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -120,8 +120,8 @@ class Settings(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value}' for name, value in self.__rich_repr__())})"
 
-    def __rich_repr__(self) -> tuple[tuple[str, str], ...]:
-        return tuple((name, redacted(str(getattr(self, name)))) for name in self.__struct_fields__)
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [(name, redacted(str(getattr(self, name)))) for name in self.__struct_fields__]
 
 
 def _seconds(name: str, value: str) -> float:

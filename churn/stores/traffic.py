@@ -56,13 +56,18 @@ def promoted(current: Traffic | None, model: str, variant: Variant) -> Traffic:
     return Traffic(model, variant, previous=current.champion, revision=current.revision)
 
 
-def file_name(model: str) -> str:
-    """The name of a model's document. Raises UserError for a name that cannot be a file's everywhere."""
-    if not _NAME.fullmatch(model):
+def checked_model(name: str) -> str:
+    """`name`, when it can be a file's everywhere. Raises UserError otherwise."""
+    if not _NAME.fullmatch(name):
         raise UserError(
-            f"'{model}' cannot name a model", remedy="use letters, digits, '.', '_' and '-', a letter or digit first"
+            f"'{name}' cannot name a model", remedy="use letters, digits, '.', '_' and '-', a letter or digit first"
         )
-    return f"{model}.yaml"
+    return name
+
+
+def file_name(model: str) -> str:
+    """The name of a model's document. Raises UserError for a name that cannot be a file's."""
+    return f"{checked_model(model)}.yaml"
 
 
 def encode(document: Traffic) -> bytes:

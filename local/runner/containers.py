@@ -17,7 +17,7 @@ from kfp import local as kfp_local
 from kfp.dsl import constants as kfp_constants
 
 from churn.domain.errors import UserError
-from local.runner.environments import STOPPED
+from local.runner.launcher import Stopped
 from local.runner.task import Task
 
 _FORWARDED = ("AWS_", "CHURN_", "FEAST_", "MLFLOW_")
@@ -38,22 +38,25 @@ class Containers:
         return kfp_local.DockerRunner()
 
     def check(self, images: Collection[str]) -> None:
-        present = {tag for image in _engine().images.list() for tag in (*image.tags, *image.attrs["RepoDigests"])}
+        with contextlib.closing(_engine()) as engine:
+            present = {tag for image in engine.images.list() for tag in (*image.tags, *image.attrs["RepoDigests"])}
         missing = sorted(set(images) - present)
         if missing:
             raise UserError(f"no image {', '.join(missing)}", where="Docker", remedy=f"build it, {_REMEDY}")
 
     def execute(self, task: Task, log: BinaryIO) -> int:
-        container = self._start(task)
-        if container is None:
-            return STOPPED
-        try:
-            log.writelines(container.logs(stream=True, follow=True))
-            return int(container.wait()["StatusCode"])
-        finally:
-            with self._lock:
-                self._live.remove(container)
-            container.remove(force=True)
+        with contextlib.closing(_engine()) as engine:
+            container = self._start(engine, task)
+            try:
+                log.writelines(container.logs(stream=True, follow=True))
+                status = int(container.wait()["StatusCode"])
+            finally:
+                with self._lock:
+                    self._live.remove(container)
+                container.remove(force=True)
+        if self._stopped:
+            raise Stopped(task.name)
+        return status
 
     def stop(self) -> None:
         with self._lock:
@@ -62,11 +65,11 @@ class Containers:
                 with contextlib.suppress(Exception):  # it has just ended by itself
                     container.kill()
 
-    def _start(self, task: Task) -> Any:
+    def _start(self, engine: Any, task: Task) -> Any:
         with self._lock:
             if self._stopped:
-                return None
-            container = _engine().containers.run(
+                raise Stopped(task.name)
+            container = engine.containers.run(
                 task.image,
                 task.command,
                 detach=True,

@@ -19,11 +19,10 @@ from kfp import local as kfp_local
 from churn.domain.errors import UserError
 from components.images import role_of
 from local.runner import guard
-from local.runner.task import SIGNAL_BASE, Task
+from local.runner.launcher import Stopped
+from local.runner.task import Task
 
 PROJECT = Path(__file__).resolve().parents[2]
-STOPPED = SIGNAL_BASE + signal.SIGTERM
-
 _GRACE_SECONDS = 1.0
 
 
@@ -50,13 +49,14 @@ class Environments:
             work = Path(scratch, "work")
             work.mkdir()
             process = self._start(task, log, work)
-            if process is None:
-                return STOPPED
             try:
-                return process.wait()
+                status = process.wait()
             finally:
                 _sweep(process)
                 self._groups.discard(process.pid)
+        if self._stopped:
+            raise Stopped(task.name)
+        return status
 
     def stop(self) -> None:
         with self._lock:
@@ -64,11 +64,11 @@ class Environments:
             for group in tuple(self._groups):
                 _signal(group, signal.SIGTERM)
 
-    def _start(self, task: Task, log: BinaryIO, work: Path) -> subprocess.Popen[bytes] | None:
+    def _start(self, task: Task, log: BinaryIO, work: Path) -> subprocess.Popen[bytes]:
         with self._lock:  # a step is either seen by stop() or never starts
             if self._stopped:
-                return None
-            process = subprocess.Popen(
+                raise Stopped(task.name)
+            process = subprocess.Popen(  # noqa: S603 (KFP's command for a step of our own)
                 [sys.executable, "-I", "-S", guard.__file__, *task.command],
                 cwd=work,
                 env=_variables(task, work.parent),

@@ -30,7 +30,7 @@ _HOME, _DEFAULT_HOME = "CHURN_HOME", ".churn"
 _ONE_AT_A_TIME = threading.Lock()  # KFP's local execution is configured for the whole process
 
 
-def run(
+def run(  # noqa: PLR0913 (two say what, five say how, by name)
     pipeline: GraphComponent,
     arguments: Mapping[str, Any],
     *,
@@ -46,7 +46,9 @@ def run(
         pipeline: a function decorated with `dsl.pipeline`.
         arguments: its arguments. Paths must be absolute, a step has an empty working directory of its own.
         name: what the run's identifier starts with.
+        root: the folder of runs, made when it is not there.
         on_step: told when a step starts, finishes and fails; one call at a time, from another thread.
+        runner: `venv` for the roles' virtual environments, `docker` for their images.
         environment: variables for every step beside the caller's, or a function from a step's name to its variables.
 
     Raises:

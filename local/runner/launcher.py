@@ -8,6 +8,10 @@ from typing import Any, BinaryIO, Protocol
 from local.runner.task import Task
 
 
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """The run is being ended: an exception, so that KFP neither retries the step nor goes on to the next."""
+
+
 class Launcher(Protocol):
     """Starts steps, one process or one container each, and waits for them."""
 
@@ -22,7 +26,11 @@ class Launcher(Protocol):
         """
 
     def execute(self, task: Task, log: BinaryIO) -> int:
-        """Runs a task to its end, its output in `log`, and returns its exit status."""
+        """Runs a task to its end, its output in `log`, and returns its exit status.
+
+        Raises:
+            Stopped: by `stop`, before the task ended by itself.
+        """
 
     def stop(self) -> None:
         """Ends what runs, and lets nothing start any more."""

@@ -62,7 +62,7 @@ class Run:
         return any(step.name == name for step in self.steps)
 
 
-class StepFailed(Exception):
+class StepFailed(Exception):  # noqa: N818 (it says what happened)
     """A step failed, and not for a fault in the user's input; its log says why."""
 
     def __init__(self, step: str, log: Path, reason: str) -> None:

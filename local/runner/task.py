@@ -18,7 +18,7 @@ from churn.domain.errors import UserError
 from components.reporting import EXIT_USER_ERROR
 from local.runner.records import StepFailed
 
-SIGNAL_BASE = 128  # a shell's exit status for a process ended by a signal is this plus the signal's number
+_SIGNAL_BASE = 128  # a shell's exit status for a process ended by a signal is this plus the signal's number
 
 _COMPONENT_PREFIX = "comp-"
 _EXCEPTION_LINE = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Failed)\b.*")
@@ -93,7 +93,7 @@ def _refuse(constant: str) -> None:
 
 
 def _reason(status: int, log: Path) -> str:
-    number = -status if status < 0 else status - SIGNAL_BASE
+    number = -status if status < 0 else status - _SIGNAL_BASE
     if number in set(signal.Signals):
         return f"ended by {signal.Signals(number).name}"
     lines = log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").splitlines()

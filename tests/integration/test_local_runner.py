@@ -19,7 +19,7 @@ from local.runner import Run, StepEvent, StepFailed, run
 
 MONITORING = image("monitoring")  # the smallest environment
 DATA = image("data-processing")
-AWKWARD = "it's \"python3\", $HOME `pwd` && {{not}} a \\ back\\slash\n|| pip install"
+AWKWARD = 'it\'s "python3", $HOME `pwd` && {{not}} a \\ back\\slash\n|| pip install'
 
 
 @dsl.component(base_image=MONITORING, install_kfp_package=False)
@@ -34,7 +34,7 @@ def is_positive(number: int) -> bool:
 
 @dsl.component(base_image=MONITORING, install_kfp_package=False)
 def fail(text: str) -> str:
-    print("about to fail")
+    print("about to fail")  # noqa: T201
     raise RuntimeError(text)
 
 
@@ -351,7 +351,7 @@ def test_nothing_is_printed_or_logged_but_what_the_caller_does(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def listener(event: StepEvent) -> None:
-        print(event.kind)
+        print(event.kind)  # noqa: T201
         logging.getLogger().info("heard of %s", event.step)
 
     with caplog.at_level(logging.DEBUG):

@@ -1,0 +1,1 @@
+"""The domain of churn, and the stores it is kept in."""

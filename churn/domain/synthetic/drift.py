@@ -1,0 +1,106 @@
+"""How the world may change, and how a user says so.
+
+A specification is a comma-separated list of changes, each from month MONTH on (the first is 1):
+
+    tenure+0.3@6                              a number rises (or falls, with -) by 0.3 standard deviations
+    PaymentMethod=Electronic check+0.1@6      10 percent of all customers move to that category
+    price-rise@6:0.3                          a scenario, from MONTH (default 5), of SIZE (default its own)
+
+A plain change of a column leaves the law of churn alone: it applies to the changed values. A scenario changes what it
+says: what customers are, why they leave, or only what the table reports of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from churn.domain.errors import UserError
+from churn.domain.synthetic import scenarios, shifts
+from churn.domain.synthetic.customers import Customers, Floats
+
+START = 5
+"""The month a scenario begins when the specification names none."""
+
+_SHIFT = re.compile(r"(?P<column>\w+)(=(?P<category>.+?))?(?P<size>[+-]\d*\.?\d+)@(?P<month>\d+)")
+_SCENARIO = re.compile(r"(?P<name>[a-z-]+)(@(?P<month>\d+))?(:(?P<size>\d*\.?\d+))?")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change, in force from `month` on. `world` alters customers in place, `law` gives what is added to the logit
+    of churn, `record` alters in place what a table reports."""
+
+    month: int
+    world: Callable[[Customers], None] | None = None
+    law: Callable[[Customers], Floats] | None = None
+    record: Callable[[Customers], None] | None = None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The changes of a specification, in its order."""
+
+    changes: tuple[Change, ...] = ()
+
+    def world(self, customers: Customers, month: int) -> Customers:
+        """The customers as they are in `month`, a copy where anything changes."""
+        return _altered(customers, [change.world for change in self._now(month)])
+
+    def law(self, customers: Customers, month: int) -> Floats:
+        """What is added to the logit of churn of `world`'s customers, (n,)."""
+        total = np.zeros(len(customers))
+        for change in self._now(month):
+            if change.law:
+                total += change.law(customers)
+        return total
+
+    def record(self, customers: Customers, month: int) -> Customers:
+        """`world`'s customers as a table of `month` reports them."""
+        return _altered(customers, [change.record for change in self._now(month)])
+
+    def _now(self, month: int) -> list[Change]:
+        return [change for change in self.changes if change.month <= month]
+
+
+def parse(spec: str | None) -> Drift:
+    """The drift a specification describes; None is quiet. Raises UserError for a specification without meaning."""
+    items = [item.strip() for item in (spec or scenarios.QUIET).split(",")]
+    return Drift(tuple(_change(item) for item in items if item != scenarios.QUIET))
+
+
+def _altered(customers: Customers, steps: list[Callable[[Customers], None] | None]) -> Customers:
+    if not any(steps):
+        return customers
+    view = customers.view()
+    for step in steps:
+        if step:
+            step(view)
+    return view
+
+
+def _change(item: str) -> Change:
+    if found := _SHIFT.fullmatch(item):
+        column, category, size = found["column"], found["category"], float(found["size"])
+        shift = shifts.number(column, size) if category is None else shifts.category(column, category, size)
+        return Change(_month(item, found["month"]), world=shift)
+    found = _SCENARIO.fullmatch(item)
+    if not found or found["name"] not in scenarios.KNOWN:
+        raise UserError(f"the drift '{item}' is not known", where="--drift", remedy=f"write {_known()}")
+    scenario = scenarios.KNOWN[found["name"]]
+    size = scenario.size if found["size"] is None else float(found["size"])
+    return Change(_month(item, found["month"]), *(part and part(size) for part in (scenario.world, scenario.law, scenario.record)))
+
+
+def _month(item: str, month: str | None) -> int:
+    if month is not None and int(month) < 1:
+        raise UserError(f"the drift '{item}' begins before the first month", where="--drift", remedy="months count from 1")
+    return START if month is None else int(month)
+
+
+def _known() -> str:
+    names = ", ".join([scenarios.QUIET, *scenarios.KNOWN])
+    return f"a scenario ({names}), COLUMN+SHIFT@MONTH in standard deviations, or COLUMN=CATEGORY+SHARE@MONTH"

@@ -1,0 +1,125 @@
+"""A base of customers that lives from month to month: who is there, who leaves, who comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from churn.domain.synthetic import drift, law, lifecycle, table
+from churn.domain.synthetic.blocks import Plot, plots
+from churn.domain.synthetic.columns import KEY, TARGET, TIMESTAMP
+from churn.domain.synthetic.customers import TOTAL_NOISE, Codes, Customers, Dollars, Floats, draw, draw_base, draw_cells
+from churn.domain.synthetic.tenure import LONGEST
+
+HORIZON = timedelta(days=30)
+"""How long after its snapshot an outcome is known."""
+
+START = date(2025, 1, 1)
+"""The date of month one."""
+
+
+class Block:
+    """The customers of one plot in one month. What becomes of them is settled when the month begins."""
+
+    def __init__(self, plot: Plot, world: drift.Drift) -> None:
+        self._plot, self._world = plot, world
+        self._born = plot.size
+        self._members = draw_base(plot.rng, plot.serials(0, plot.size))
+        self.month = 1
+        self._fate = self._settle()
+
+    @property
+    def customers(self) -> Customers:
+        """The customers as they are this month."""
+        return self._world.world(self._members, self.month)
+
+    @property
+    def probability(self) -> Floats:
+        """The true chance of each to churn this month, (n,)."""
+        customers = self.customers
+        return law.sigmoid(law.logit(customers, "monthly") + self._world.law(customers, self.month))
+
+    def batch(self, seed: int, day: date) -> pa.RecordBatch:
+        """The snapshot of this month, labelled; `seed` chooses the ids."""
+        recorded = self._world.record(self.customers, self.month)
+        rows = table.dated(table.features(recorded, seed), day)
+        return table.labelled(rows, self._fate == lifecycle.CHURNS, self._fate == lifecycle.EXITS)
+
+    def advance(self) -> None:
+        """To the next month: bills, birthdays, changes of contract, newcomers in the place of those who left."""
+        rng, members = self._plot.rng, self._members
+        _bill(rng, members, self.customers.monthly)
+        members.tenure = lifecycle.aged(members.tenure)
+        changes = np.flatnonzero(self._fate >= lifecycle.CHANGES)
+        members.codes["Contract"][changes] = self._fate[changes] - lifecycle.CHANGES
+        left = np.flatnonzero((self._fate == lifecycle.CHURNS) | (self._fate == lifecycle.EXITS))
+        cells = draw_cells(rng, len(left), lifecycle.turnover().entry)
+        members.put(left, draw(rng, self._plot.serials(self._born, len(left)), *cells))
+        self._born += len(left)
+        self.month += 1
+        self._fate = self._settle()
+
+    def _settle(self) -> Codes:
+        usual = law.sigmoid(law.logit(self._members, "monthly"))
+        return lifecycle.fates(self._plot.rng, self._members, usual, self.probability)
+
+
+class Population:
+    """`customers` at any time, from month one on; see `drift` for the specification. Raises UserError for a
+    specification without meaning and for numbers out of range. Nobody's id is ever another's."""
+
+    def __init__(self, customers: int, seed: int, spec: str | None = None, start: date = START) -> None:
+        world = drift.parse(spec)
+        self._blocks = [Block(plot, world) for plot in plots(customers, seed)]
+        self._seed, self._start = seed, start
+
+    @property
+    def month(self) -> int:
+        """The month it is, from 1."""
+        return self._blocks[0].month
+
+    @property
+    def date(self) -> date:
+        """When this month's snapshot is taken: a month after the last."""
+        months = self._start.month - 1 + self.month - 1
+        return self._start.replace(year=self._start.year + months // 12, month=months % 12 + 1)
+
+    @property
+    def probability(self) -> Floats:
+        """The true chance of each customer to churn this month, (n,), in the table's order."""
+        return np.concatenate([block.probability for block in self._blocks])
+
+    def advance(self) -> None:
+        """To the next month."""
+        for block in self._blocks:
+            block.advance()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """This month's snapshot with its labels, block by block."""
+        for block in self._blocks:
+            yield block.batch(self._seed, self.date)
+
+    def labelled(self) -> pa.Table:
+        """This month's snapshot with the labels that will be known 30 days later; null for who left without one."""
+        return pa.Table.from_batches(self.batches())
+
+    def table(self) -> pa.Table:
+        """This month's snapshot as it is seen on its day, without labels."""
+        return self.labelled().drop_columns([TARGET])
+
+    def outcomes(self) -> pa.Table:
+        """What is known 30 days after the snapshot: customerID, snapshot_date, outcome_date, Churn. Who left without a
+        label is not in it."""
+        known = self.labelled().select([KEY, TIMESTAMP, TARGET]).drop_null()
+        when = pa.scalar(self.date + HORIZON).cast(table.UTC)
+        return known.add_column(2, "outcome_date", pa.repeat(when, known.num_rows))
+
+
+def _bill(rng: np.random.Generator, members: Customers, monthly: Dollars) -> None:
+    """Adds a month to the totals; at the cap of tenure the oldest month drops out, so that totals do not grow for good."""
+    kept = np.where(members.tenure == LONGEST, np.float32(1 - 1 / LONGEST), np.float32(1))
+    deviation = np.float32(TOTAL_NOISE) * rng.standard_normal(len(members), np.float32)
+    members.total = np.maximum(members.total * kept + monthly * (1 + deviation), 0)

@@ -1,0 +1,73 @@
+"""The relational database: PostgreSQL, or SQLite on one machine. `migrate` brings its schema up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churn.domain.errors import UserError
+from churn.stores.addresses import redacted, sqlite_file
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x636875726E  # "churn": the number of PostgreSQL's advisory lock that migrations take turns by
+
+
+def engine(url: str) -> Engine:
+    """An engine for a `sqlite:///` or `postgresql://` URL; a SQLite file's folder is made."""
+    from sqlalchemy import create_engine
+
+    file = sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    return create_engine(url, pool_pre_ping=True)
+
+
+def migrate(url: str) -> None:
+    """Brings the schema to the newest revision, all of it or nothing; two processes at once take turns.
+
+    Raises UserError when the database cannot be reached."""
+    from sqlalchemy.exc import OperationalError
+
+    database = engine(url)
+    try:
+        if sqlite_file(url) is None:
+            _migrate_postgres(database)
+        else:
+            _migrate_sqlite(database)
+    except OperationalError as error:
+        reason = redacted(str(error.orig).strip().split("\n", 1)[0])
+        raise UserError(reason, where=redacted(url), remedy="check CHURN_DATABASE") from None
+    finally:
+        database.dispose()
+
+
+def _migrate_postgres(database: Engine) -> None:
+    from sqlalchemy import func, select
+
+    with database.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        _upgrade(connection)
+
+
+def _migrate_sqlite(database: Engine) -> None:
+    # The driver opens transactions before changes of rows only, never of the schema: so this one is opened by hand.
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            _upgrade(connection)
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    command.upgrade(config, "head")

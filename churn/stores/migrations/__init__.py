@@ -1,0 +1,1 @@
+"""The database's schema, one Alembic revision a file; `churn.stores.database.migrate` runs them."""

@@ -1,0 +1,64 @@
+"""A silent MLflow client that meets its database whole. `import mlflow` takes a second: it happens in here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+from churn.domain.errors import UserError
+from churn.stores import files
+from churn.stores.addresses import redacted, sqlite_file
+from churn.stores.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """A client of the settings' tracking server and registry. Raises UserError when it does not answer."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    _create_database(settings)
+    client = MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
+    try:
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        reason = redacted(str(error).strip().split("\n", 1)[0])
+        where = redacted(settings.mlflow_uri)
+        raise UserError(f"MLflow does not answer: {reason}", where, "check CHURN_MLFLOW_URI") from error
+    return client
+
+
+def error() -> type[Exception]:
+    """The class of MLflow's exceptions."""
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException
+
+
+def _create_database(settings: Settings) -> None:
+    """Lets MLflow migrate a new SQLite file under another name: a process killed meanwhile leaves no half a schema."""
+    target = sqlite_file(settings.mlflow_uri)
+    if target is None or target.exists():
+        return
+    from mlflow import MlflowClient
+
+    with files.locked(target.with_name(f".{target.name}.lock")), files.staged(target.parent / ".staging") as folder:
+        if not target.exists():
+            folder.mkdir()
+            temporary = folder / f"{uuid.uuid4().hex}.db"
+            MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
+            files.publish(temporary, target)

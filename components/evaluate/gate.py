@@ -1,0 +1,126 @@
+"""The gate: named questions, each answered with a value, a bound and a clause people can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from churn.domain.contract import Contract, Gate
+from churn.domain.metrics import SMALLER_IS_BETTER
+from components.evaluate.results import Check, Comparison, Rule
+from components.evaluate.words import at_least, at_most, number
+
+BATCH_TOLERANCE = 1e-6
+"""How far answers for one row may lie apart when it comes alone and in a batch."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured of a candidate, for the gate to judge. `parity` and `null_parity` are largest differences."""
+
+    holdout: Mapping[str, float]
+    ece: float
+    alone: Mapping[str, float]
+    latency_ms: float
+    repeats: bool
+    batch_difference: float
+    parity: float
+    null_parity: float | None
+    comparison: Comparison | None
+
+
+def checks(contract: Contract, found: Findings, rule: Rule) -> tuple[Check, ...]:
+    """Every check, in the order people are told. What is not a number passes none of them."""
+    gate = contract.gate
+    return (
+        *_metrics(gate, found.holdout),
+        _at_most("calibration", "calibration error (ece, out of fold)", found.ece, gate.ece),
+        _leakage(gate, found.alone),
+        _at_most("latency", "latency", found.latency_ms, gate.latency_ms, " ms"),
+        _determinism(found),
+        _at_most("parity", "the largest difference between graph and estimator", found.parity, gate.parity),
+        _at_most("null_parity", "the same difference with nulls", found.null_parity, gate.parity),
+        _comparison(contract, found.comparison, rule),
+    )
+
+
+def reason(checks: tuple[Check, ...], holdout: Mapping[str, float]) -> str:
+    """The verdict in one sentence: what speaks for the candidate, or everything that speaks against it.
+
+    It holds no quotes: conditions of a pipeline break on them."""
+    failed = [check.note for check in checks if not check.passed]
+    text = f"promoted: roc_auc {number(holdout['roc_auc'])} on the hold-out, {checks[-1].note}"
+    if failed:
+        text = f"refused: {'; '.join(failed)}"
+    return text.translate({ord(quote): None for quote in "'\"`"})
+
+
+def _metrics(gate: Gate, holdout: Mapping[str, float]) -> Iterator[Check]:
+    for name, bound in gate.metrics.items():
+        value = holdout[name]
+        if bound.min is not None:
+            note = f"{name} {at_least(value, bound.min)} on the hold-out"
+            yield Check(check=f"metrics.{name}.min", value=value, bound=bound.min, passed=value >= bound.min, note=note)
+        if bound.max is not None:
+            passed = value <= bound.max
+            note = f"{name} {at_most(value, bound.max)} on the hold-out"
+            if not passed and name not in SMALLER_IS_BETTER:
+                note += ", too good to be true: look for a column that was recorded afterwards"
+            yield Check(check=f"metrics.{name}.max", value=value, bound=bound.max, passed=passed, note=note)
+
+
+def _leakage(gate: Gate, alone: Mapping[str, float]) -> Check:
+    highest, value = max(alone.items(), key=lambda item: item[1])
+    leaks = [name for name, auc in alone.items() if not auc <= gate.leak_auc]
+    subject = f"the AUC of {', '.join(leaks)} alone" if leaks else f"the highest AUC of one feature alone ({highest})"
+    return Check(
+        check="leakage",
+        value=value,
+        bound=gate.leak_auc,
+        passed=not leaks,
+        note=f"{subject}, {at_most(value, gate.leak_auc)}" if len(leaks) != 1 else f"{subject} {at_most(value, gate.leak_auc)}",
+    )
+
+
+def _determinism(found: Findings) -> Check:
+    apart = found.batch_difference
+    note = f"the difference between a row alone and in a batch {at_most(apart, BATCH_TOLERANCE)}"
+    if not found.repeats:
+        note = "the same rows get another answer the second time"
+    passed = found.repeats and apart <= BATCH_TOLERANCE
+    return Check(check="determinism", value=apart, bound=BATCH_TOLERANCE, passed=passed, note=note)
+
+
+def _comparison(contract: Contract, found: Comparison | None, rule: Rule) -> Check:
+    """Superior: the whole interval of the log-loss difference lies below zero; non-inferior: below the margin."""
+    bound = contract.gate.margin if rule == "non-inferior" else 0.0
+    if found is None:
+        return Check(check=rule, value=None, bound=bound, passed=True, note=f"the first model of {contract.name}")
+    same = found.identical and rule == "superior"
+    passed = found.high is not None and found.high < bound and not same
+    return Check(check=rule, value=found.high, bound=bound, passed=passed, note=_compared(found, rule, bound, passed))
+
+
+def _compared(found: Comparison, rule: Rule, bound: float, passed: bool) -> str:
+    champion = f"version {found.version}"
+    if found.mean is None or found.low is None or found.high is None:
+        return found.obstacle
+    if found.identical:
+        return f"it is merely equal to {champion}: the same predictions on the hold-out"
+    better, ends = found.mean < 0, (found.low, found.high)
+    low, high = sorted(-end if better else end for end in ends)
+    by = f"by {number(abs(found.mean))} (95 % interval {number(low)} to {number(high)})"
+    if found.high < 0:
+        return f"log-loss better than {champion} {by}"
+    if passed:
+        return f"log-loss no more than {bound:g} worse than {champion}: {'better' if better else 'worse'} {by}"
+    if found.low > 0:
+        return f"it is worse than {champion}: log-loss higher {by}"
+    if rule == "superior":
+        return f"it is merely equal to {champion}: log-loss {'better' if better else 'worse'} {by}"
+    return f"it may be worse than {champion} by more than {bound:g}: log-loss {'better' if better else 'worse'} {by}"
+
+
+def _at_most(name: str, what: str, value: float | None, bound: float, unit: str = "") -> Check:
+    passed = value is not None and value <= bound
+    return Check(check=name, value=value, bound=bound, passed=passed, note=f"{what} {at_most(value, bound, unit)}")

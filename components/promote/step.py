@@ -1,0 +1,70 @@
+"""From a bundle that passed the gate to the champion; until the last write nothing that serves has changed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from churn.domain import bundle as bundles
+from churn.domain.contract import Contract
+from churn.domain.errors import UserError
+from churn.stores import objects, traffic
+from churn.stores.registry import Registry
+from churn.stores.settings import Settings
+from churn.stores.traffic import Variant
+from churn.stores.traffic_store import open_traffic
+from components.evaluate.evaluation import Evaluation
+from components.files import write_json
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """When and by which run a bundle came about; beside the bundle, never part of its digest."""
+
+    run: str
+    as_of: str
+
+
+class Promoted(msgspec.Struct, frozen=True):
+    """The new champion, and the one before it (0 for none)."""
+
+    model: str
+    version: int
+    digest: str
+    bundle: str
+    previous: int
+
+
+def promote(settings: Settings, contract: Contract, folder: Path, evaluation: Evaluation, provenance: Provenance) -> Promoted:
+    """Registers the bundle in `folder`, publishes it under its digest, then switches the traffic document.
+
+    Raises UserError for a bundle that the gate refused or never saw, ConflictError when another promotion was faster.
+    Repeating it after a crash gives the same version and the same document."""
+    bundle = bundles.load(folder)
+    if not evaluation.passed or evaluation.digest != bundle.digest:
+        why = evaluation.reason if evaluation.digest == bundle.digest else "the gate judged another bundle"
+        raise UserError(f"is not promoted: {why}", where=f"bundle {bundle.digest[:12]}", remedy="train and evaluate it first")
+    store = open_traffic(settings)
+    current = store.read(contract.name)
+    registry = Registry(settings)
+    tags = {"candidate": bundle.manifest.candidate, "data.digest": bundle.manifest.data, "as_of": provenance.as_of}
+    version = registry.register(contract.name, provenance.run, bundle.digest, tags=tags, description=evaluation.reason)
+    variant = Variant(version, bundle.digest, _publish(settings, bundle, evaluation, provenance))
+    document = traffic.promoted(current, contract.name, variant)
+    if document is not current:
+        document = store.write(document, current.revision if current else 0)
+    registry.mirror_aliases(contract.name, document.champion.version)
+    previous = document.previous.version if document.previous else 0
+    return Promoted(contract.name, version, bundle.digest, variant.bundle, previous)
+
+
+def _publish(settings: Settings, bundle: bundles.Bundle, evaluation: Evaluation, provenance: Provenance) -> str:
+    """The address of the bundle in the object store, with what is known about it beside its own files."""
+    with tempfile.TemporaryDirectory() as temporary:
+        staged = Path(temporary, "bundle")
+        shutil.copytree(bundle.folder, staged)
+        write_json(staged / "evaluation.json", evaluation)
+        write_json(staged / "provenance.json", provenance)
+        return objects.open_store(settings).put_folder(staged, f"bundles/{bundle.digest}")

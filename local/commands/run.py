@@ -1,0 +1,43 @@
+"""`churn run`: the pipelines, with KFP's local runner."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from local import screen
+from local.commands.options import AsJson, AsOf, ContractName, ModelName
+
+app = typer.Typer(help="Run a pipeline on this machine, through KFP's own local execution.", no_args_is_help=True)
+
+
+@app.callback()
+def run() -> None:
+    """Run a pipeline on this machine."""
+
+
+@app.command()
+def training(
+    data: Annotated[str, typer.Option(help="The table: a CSV or Parquet file, s3://…, or postgresql://….")] = "",
+    contract: ContractName = "telco",
+    model: ModelName = "",
+    as_of: AsOf = "",
+    param: Annotated[list[str] | None, typer.Option(help="A pipeline parameter as name=value; may be repeated.")] = None,
+    runner: Annotated[str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")] = "venv",
+    as_json: AsJson = False,
+) -> None:
+    """Train, judge and, if it is better than the champion, promote.
+
+    A refused model is no error: the run ends with 0 and says why. Parameters: candidates (some of them, comma-separated),
+    tune_trials, tune_sampler (tpe, random, grid), resample (none, smote), class_weight (none, balanced),
+    comparison (superior, non-inferior)."""
+    from local import progress, report, training
+
+    request = training.Request.parse(data, contract, model, as_of, param or [], runner)
+    with progress.steps(quiet=as_json) as on_step:
+        done = training.run(request, on_step)
+    if as_json:
+        screen.document(done)
+    else:
+        report.show(done)

@@ -1,0 +1,1 @@
+"""Pipelines: how components are composed, and nothing else."""
