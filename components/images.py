@@ -25,11 +25,7 @@ def image(role: Role, *, registry: str | None = None, tag: str | None = None) ->
 
 
 def role_of(reference: str) -> Role:
-    """The role whose image a reference names, whatever its registry, tag or digest.
-
-    Raises:
-        ValueError: the reference names no role's image.
-    """
+    """The role whose image a reference names, whatever its registry, tag or digest. Raises ValueError when none is."""
     repository = reference.partition("@")[0].rpartition("/")[2]
     return _known(repository.partition(":")[0], reference)
 

@@ -1,6 +1,7 @@
 """Feast's duckdb store over the object store: what lies on S3 is fetched (once, it never changes) and read locally.
 
-Feast's own reads local files only: for an s3:// path its ibis backend downloads a duckdb extension at run time."""
+Feast's own reads local files only: for an s3:// path its ibis backend downloads a duckdb extension at run time.
+Both keep one duckdb connection for the whole process, so that its threads must join one after the other."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class OnlineFeatures:
             raise registry.absent(settings) from error
         self._contract = contract
         self._ttl = timedelta(days=contract.ttl_days)
-        self._fields = [(column, names.field(column)) for column in contract.raw]
+        self._fields = {column: names.field(column) for column in contract.raw}
         self._config = opened.config
         self._provider = opened.provider
 
@@ -76,7 +76,7 @@ class OnlineFeatures:
         if not keys:
             return []
         try:
-            found = self._provider.online_read(self._config, self._view, keys)
+            found = self._provider.online_read(self._config, self._view, keys, list(self._fields.values()))
         except Exception:
             self._provider = provider.get_provider(self._config)
             raise
@@ -90,4 +90,5 @@ class OnlineFeatures:
             return Unknown()
         if now - stamp > self._ttl:
             return Stale(stamp)
-        return Known(stamp, {column: plain(values[name]) if name in values else None for column, name in self._fields})
+        found = {column: values.get(name) for column, name in self._fields.items()}
+        return Known(stamp, {column: None if value is None else plain(value) for column, value in found.items()})

@@ -1,1 +1,1 @@
-"""What a person runs on their own machine: the command line, the demo, and KFP's local runner with one interpreter a role."""
+"""What a person runs on their own machine: the command line, the demo, and the runner of KFP pipelines."""

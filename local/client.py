@@ -47,7 +47,9 @@ def predict_grpc(address: str, model: str, customer_id: str) -> dict[str, Any]:
     ids = pb.ModelInferRequest.InferInputTensor(name="customer_id", datatype="BYTES", shape=[1])
     ids.contents.bytes_contents.append(customer_id.encode())
     with grpc.insecure_channel(address) as channel:
-        answer = GRPCInferenceServiceStub(channel).ModelInfer(pb.ModelInferRequest(model_name=model, inputs=[ids]), timeout=30)
+        answer = GRPCInferenceServiceStub(channel).ModelInfer(
+            pb.ModelInferRequest(model_name=model, inputs=[ids]), timeout=30
+        )
     return {output.name: _first(output.contents) for output in answer.outputs}
 
 

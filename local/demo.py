@@ -55,7 +55,7 @@ def show(done: Demo) -> None:
     lines = [
         f"customer {done.customer_id} leaves with probability {answer['probability']:.3f}: {answer['risk']} risk",
         f"{answer['recommendation']}",
-        f"model {answer['model_name']} version {answer['model_version']}; the same over gRPC: {done.grpc['probability']:.3f}",
+        f"model {answer['model_name']} version {answer['model_version']}; over gRPC: {done.grpc['probability']:.3f}",
     ]
     screen.out.print(
         Group(

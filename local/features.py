@@ -14,7 +14,7 @@ from feature_repo.online import Known, OnlineFeatures, Stale
 
 def apply(contract: str, source: str) -> str:
     """Registers the contract's definitions, on `source` or on what is registered now; says what was done."""
-    settings, found = Settings.load().prepare(), _contract(contract)
+    settings, found = Settings.load().prepare(), contracts.resolve(contract)
     address = source or _registered_source(settings, found)
     registration.apply(settings, found, address)
     return f"{names.service(found)} of project {names.project(found)} reads {address}"
@@ -26,30 +26,31 @@ def materialise(contract: str, as_of: str) -> materialisation.Materialised:
         when = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
     except ValueError:
         raise UserError(f"'{as_of}' is not a date", where="--as-of", remedy="like 2026-01-31") from None
-    return materialisation.materialise(Settings.load().prepare(), _contract(contract), when)
+    return materialisation.materialise(Settings.load().prepare(), contracts.resolve(contract), when)
 
 
 def get(contract: str, ids: list[str]) -> list[dict[str, Any]]:
     """What is stored of each customer. Raises UserError for one that is not known."""
-    found = _contract(contract)
+    found = contracts.resolve(contract)
     answers = OnlineFeatures(Settings.load().prepare(), found).read(ids)
     rows = []
     for customer, answer in zip(ids, answers, strict=True):
         if not isinstance(answer, Known | Stale):
-            raise UserError(f"no customer '{customer}' is stored", where=names.raw_view(found), remedy="churn features materialize")
-        row = {names.key(found): customer, "event_timestamp": answer.event_timestamp.isoformat(), "stale": isinstance(answer, Stale)}
+            raise UserError(
+                f"no customer '{customer}' is stored", where=names.raw_view(found), remedy="churn features materialize"
+            )
+        row = {
+            names.key(found): customer,
+            "event_timestamp": answer.event_timestamp.isoformat(),
+            "stale": isinstance(answer, Stale),
+        }
         rows.append(row | (answer.values if isinstance(answer, Known) else {}))
     return rows
-
-
-def _contract(name: str) -> Contract:
-    return contracts.resolve(name)
 
 
 def _registered_source(settings: Settings, contract: Contract) -> str:
     from feature_repo import store
 
     opened = store.open_store(settings, names.project(contract))
-    service = registration.registered(settings, opened, contract)
-    view = opened.get_feature_view(service.feature_view_projections[0].name)
-    return str(view.batch_source.path).rpartition("/")[0]
+    registered = registration.registered(settings, opened, contract, expected_source=None)
+    return str(registered.raw.batch_source.path).rpartition("/")[0]

@@ -11,7 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = "local/requirements.lock"
 LOCKS = {"dev": EVERYTHING} | {
-    role: f"docker/{role}/requirements.lock" for role in ("data-processing", "model-training", "model-serving", "monitoring")
+    role: f"docker/{role}/requirements.lock"
+    for role in ("data-processing", "model-training", "model-serving", "monitoring")
 }
 
 
@@ -30,7 +31,16 @@ def _compiled(root: Path, extra: str, lock: str) -> str:
         fresh = Path(folder, "requirements.lock")
         shutil.copyfile(root / lock, fresh)
         constraint = [] if extra in {"dev", "monitoring"} else ["-c", EVERYTHING]
-        command = ["uv", "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
+        command = [
+            "uv",
+            "pip",
+            "compile",
+            "pyproject.toml",
+            "--universal",
+            "--generate-hashes",
+            "--no-header",
+            "--no-annotate",
+        ]
         command += ["--quiet", "--extra", extra, *constraint, "-o", str(fresh)]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
         return fresh.read_text(encoding="utf-8") if done.returncode == 0 else done.stderr

@@ -66,7 +66,12 @@ def comparison(found: dict[str, dict[str, float]], first: int, second: int) -> T
     for name in ("metric", f"version {first}", f"version {second}", "difference"):
         shown.add_column(name, justify="left" if name == "metric" else "right")
     for metric, values in found.items():
-        shown.add_row(metric.removeprefix("cv_"), f"{values['first']:.4f}", f"{values['second']:.4f}", f"{values['difference']:+.4f}")
+        shown.add_row(
+            metric.removeprefix("cv_"),
+            f"{values['first']:.4f}",
+            f"{values['second']:.4f}",
+            f"{values['difference']:+.4f}",
+        )
     return shown
 
 

@@ -22,8 +22,12 @@ def write(out: Path) -> list[Path]:
         for pipeline in (training,):
             package, resources = out / f"{pipeline.name}.yaml", out / f"{pipeline.name}.resources.yaml"
             compiler.Compiler().compile(pipeline, str(package))
-            options = KubernetesManifestOptions(pipeline_name=pipeline.name, pipeline_version_name=f"{pipeline.name}-v1", include_pipeline_manifest=True)
-            compiler.Compiler().compile(pipeline, str(resources), kubernetes_manifest_options=options, kubernetes_manifest_format=True)
+            options = KubernetesManifestOptions(
+                pipeline_name=pipeline.name, pipeline_version_name=f"{pipeline.name}-v1", include_pipeline_manifest=True
+            )
+            compiler.Compiler().compile(
+                pipeline, str(resources), kubernetes_manifest_options=options, kubernetes_manifest_format=True
+            )
             written += [package, resources]
     except OSError as error:
         raise UserError(f"cannot be written to: {error.strerror}", where=str(out)) from error

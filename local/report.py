@@ -25,7 +25,11 @@ def screens(done: Training) -> Group:
     rows = f"{done.data['rows']:,} rows in, {done.data['quarantined']:,} quarantined"
     verdict = "[bold green]promoted[/]" if done.promoted else "[bold yellow]not promoted[/]"
     name, version = done.model["name"], done.model["version"]
-    serves = f"{name} version {version}, bundle {done.model['digest'][:12]}" if version else f"{name}, bundle {done.model['digest'][:12]}"
+    serves = (
+        f"{name} version {version}, bundle {done.model['digest'][:12]}"
+        if version
+        else f"{name}, bundle {done.model['digest'][:12]}"
+    )
     parts: list[RenderableType] = [
         Text.from_markup(f"[bold]data[/]      {rows}, snapshot {done.data['digest'][:12]}"),
         candidates(done.candidates),
@@ -39,7 +43,9 @@ def screens(done: Training) -> Group:
 
 def candidates(found: list[dict[str, Any]]) -> Table:
     """Every candidate's metrics over the folds, mean and deviation."""
-    table = Table(title="candidates over the folds, mean ± deviation", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title="candidates over the folds, mean ± deviation", title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
     table.add_column("")
     for name in SHOWN:
         table.add_column(name, justify="right")
@@ -61,7 +67,13 @@ def gate(checks: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for check in checks:
         mark = Text("✓", style="green") if check["passed"] else Text("✗", style="red")
-        table.add_row(mark, check["check"], _number(check["value"]), _number(check["bound"]), Text(check.get("note", ""), style="dim"))
+        table.add_row(
+            mark,
+            check["check"],
+            _number(check["value"]),
+            _number(check["bound"]),
+            Text(check.get("note", ""), style="dim"),
+        )
     return table
 
 

@@ -16,7 +16,8 @@ import httpx
 
 from churn.domain.errors import UserError
 from churn.stores.settings import Settings
-from local.runner.environments import Environments
+from components.images import image
+from local.runner.environments import interpreter
 
 _READY_WITHIN = 60.0
 _STOPS_WITHIN = 15.0
@@ -62,7 +63,7 @@ def free_port() -> int:
 
 
 def _command(model: str, http_port: int, grpc_port: int) -> list[str]:
-    python = str(Environments().python("model-serving"))
+    python = str(interpreter(image("model-serving")))
     return [python, "-m", "serving", "--model", model, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
 
 

@@ -33,10 +33,12 @@ class Request:
     runner: RunnerName = "venv"
 
     @classmethod
-    def parse(cls, data: str, contract: str, model: str, as_of: str, params: list[str], runner: str) -> Request:
+    def parse(cls, data: str, params: list[str], *, contract: str, model: str, as_of: str, runner: str) -> Request:  # noqa: PLR0913
         """Reads what was typed. Raises UserError for what cannot be."""
         if not data:
-            raise UserError("no table is given", where="--data", remedy="a file, s3://…, or postgresql://…; try `churn demo`")
+            raise UserError(
+                "no table is given", where="--data", remedy="a file, s3://…, or postgresql://…; try `churn demo`"
+            )
         chosen = next((name for name in RUNNERS if name == runner), None)
         if chosen is None:
             raise UserError(f"there is no runner '{runner}'", where="--runner", remedy=nearest(runner, list(RUNNERS)))
@@ -92,7 +94,12 @@ def _collect(done: Run, request: Request) -> Training:
         model={"name": contract["name"], "version": version, "digest": report["digest"]},
         promoted=promoted,
         reason=evaluation["reason"],
-        data={"address": redacted(request.data), "digest": snapshot["digest"], "rows": snapshot["rows"], "quarantined": validation["quarantined"]},
+        data={
+            "address": redacted(request.data),
+            "digest": snapshot["digest"],
+            "rows": snapshot["rows"],
+            "quarantined": validation["quarantined"],
+        },
         contract={"name": contract["name"], "digest": contract["digest"]},
         steps=[{"name": step.name, "image": step.image, "seconds": round(step.seconds, 2)} for step in done.steps],
         candidates=report["candidates"],
@@ -151,7 +158,12 @@ def _params(given: list[str]) -> dict[str, Any]:
 
 
 def _typed(name: str, value: str, kind: str) -> Any:
-    convert: dict[str, Callable[[str], Any]] = {"NUMBER_INTEGER": int, "Integer": int, "NUMBER_DOUBLE": float, "Float": float}
+    convert: dict[str, Callable[[str], Any]] = {
+        "NUMBER_INTEGER": int,
+        "Integer": int,
+        "NUMBER_DOUBLE": float,
+        "Float": float,
+    }
     try:
         return convert.get(kind, str)(value)
     except ValueError:

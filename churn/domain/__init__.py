@@ -1,1 +1,1 @@
-"""The domain, pure: contract, derivation, bundle, decision, metrics, synthetic data. Knows no orchestrator and no store."""
+"""The domain, pure: contract, derivation, bundle, decision, metrics, synthetic data. No orchestrator, no store."""

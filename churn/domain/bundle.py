@@ -1,13 +1,13 @@
 """A model as files: a folder that can be served, checked and explained without the code that trained it.
 
-    model.onnx        columns float64 (n, k) -> probability float32 (n,), fault bool (n, 1)
-    derivation.onnx   columns -> features float64 (n, f), fault bool (n, d)
-    design.onnx       columns -> design float32 (n, m), for the native booster
-    booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one
-    contract.yaml     as trained
-    reference.parquet features and predictions of rows the model was judged on, for drift; no key
-    example.json      a few rows and the probabilities the graph must give for them
-    bundle.json       everything else, and the SHA-256 of each file above; its own SHA-256 is the bundle's digest
+model.onnx        columns float64 (n, k) -> probability float32 (n,), fault bool (n, 1)
+derivation.onnx   columns -> features float64 (n, f), fault bool (n, d)
+design.onnx       columns -> design float32 (n, m), for the native booster
+booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one
+contract.yaml     as trained
+reference.parquet features and predictions of rows the model was judged on, for drift; no key
+example.json      a few rows and the probabilities the graph must give for them
+bundle.json       everything else, and the SHA-256 of each file above; its own SHA-256 is the bundle's digest
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def load(folder: Path, digest: str | None = None) -> Bundle:
     if digest is not None and found != digest:
         raise UserError(f"has the digest {found[:12]}, not {digest[:12]}", where=str(folder), remedy="fetch it again")
     if manifest.format != FORMAT:
-        raise UserError(f"has format {manifest.format}, this version reads {FORMAT}", where=str(folder), remedy="train again")
+        raise UserError(
+            f"has format {manifest.format}, this version reads {FORMAT}", where=str(folder), remedy="train again"
+        )
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file() or _sha256(path) != expected:
@@ -132,7 +134,9 @@ def self_test(bundle: Bundle) -> None:
     columns = np.array([[np.nan if value is None else value for value in row] for row in example.columns], np.float64)
     difference = float(np.abs(bundle.predict(columns) - np.array(example.probability)).max())
     if not difference <= TOLERANCE:
-        raise UserError(f"answers its own example wrongly (by {difference:.2g})", where=str(bundle.folder), remedy="train again")
+        raise UserError(
+            f"answers its own example wrongly (by {difference:.2g})", where=str(bundle.folder), remedy="train again"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -26,7 +26,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """A frozen mapping that refuses fields it does not know."""
 
 
-class Cleaning(Strict):
+class Cleaning(Strict, frozen=True):
     """How one column is cleaned. `spelling` and `constant` hold for every row and belong to the derivation;
     `fill`, `cap` and `indicator` are learned from training rows alone and lie behind it."""
 
@@ -37,7 +37,7 @@ class Cleaning(Strict):
     indicator: bool = False
 
 
-class Column(Strict):
+class Column(Strict, frozen=True):
     """One column of the table. `source` is its name there (its own name when absent)."""
 
     type: Literal["integer", "number", "category"]
@@ -50,7 +50,7 @@ class Column(Strict):
     cleaning: Cleaning = Cleaning()
 
 
-class Derived(Strict):
+class Derived(Strict, frozen=True):
     """A derived feature: exactly one of `formula` (a number), `flag` (0 or 1) or `bin` with `edges` and `labels`.
 
     `told_as` is the column under which its contribution is told to people."""
@@ -65,7 +65,7 @@ class Derived(Strict):
     labels: tuple[str, ...] = ()
 
 
-class Key(Strict):
+class Key(Strict, frozen=True):
     """The entity: the column that names a customer."""
 
     column: str
@@ -73,14 +73,14 @@ class Key(Strict):
     type: Literal["string", "integer"] = "string"
 
 
-class EventTimestamp(Strict):
+class EventTimestamp(Strict, frozen=True):
     """When a row was true. Without one, the run's as-of date dates the rows."""
 
     column: str
     source: str = ""
 
 
-class Target(Strict):
+class Target(Strict, frozen=True):
     """What is predicted: `positive` is the value that means "left", within `horizon_days` of the event timestamp."""
 
     column: str
@@ -90,7 +90,7 @@ class Target(Strict):
     horizon_days: int = 30
 
 
-class Costs(Strict):
+class Costs(Strict, frozen=True):
     """What a decision is worth, in the business's own currency: contacting one customer costs `contact`; one who would
     have left stays with probability `success`, and is then worth `value`."""
 
@@ -107,21 +107,21 @@ RECOMMENDATIONS: dict[Literal["low", "medium", "high"], str] = {
 """What to do by risk level, unless the contract says otherwise."""
 
 
-class Validation(Strict):
+class Validation(Strict, frozen=True):
     """Bounds on the table as a whole."""
 
     max_bad_share: float = 0.05
     missing: tuple[str, ...] = MISSING
 
 
-class Bound(Strict):
+class Bound(Strict, frozen=True):
     """A floor, a ceiling, or both."""
 
     min: float | None = None
     max: float | None = None
 
 
-class Gate(Strict):
+class Gate(Strict, frozen=True):
     """What a candidate must reach before it may serve.
 
     `metrics` bounds hold-out metrics by name; `ece` is judged on the out-of-fold predictions, which are many more.
@@ -136,7 +136,7 @@ class Gate(Strict):
     margin: float = 0.005
 
 
-class Training(Strict):
+class Training(Strict, frozen=True):
     """How candidates are compared."""
 
     folds: int = 5
@@ -144,7 +144,7 @@ class Training(Strict):
     holdout: float = 0.15
 
 
-class Candidate(Strict):
+class Candidate(Strict, frozen=True):
     """An estimator by its import path and parameters, behind optional `steps` (transformers of the same form).
 
     An `ensemble` names its `members` (other candidates) instead: `vote`, `weighted` or `stack`."""
@@ -158,14 +158,14 @@ class Candidate(Strict):
     members: tuple[str, ...] = ()
 
 
-class Step(Strict):
+class Step(Strict, frozen=True):
     """A transformer in front of an estimator."""
 
     estimator: str = field(name="class")
     params: dict[str, Any] = {}
 
 
-class Contract(Strict):
+class Contract(Strict, frozen=True):
     """A whole contract. Order matters: columns and derived features keep it in every matrix."""
 
     name: str

@@ -19,12 +19,32 @@ RESERVED = frozenset({"event_timestamp", "entity_id", "row"})
 """Names the system gives to columns of its own."""
 
 
+_HOMES: dict[str, type[msgspec.Struct]] = {
+    "candidates": c.Candidate,
+    "cleaning": c.Cleaning,
+    "columns": c.Column,
+    "costs": c.Costs,
+    "derived": c.Derived,
+    "event_timestamp": c.EventTimestamp,
+    "gate": c.Gate,
+    "key": c.Key,
+    "metrics": c.Bound,
+    "steps": c.Step,
+    "target": c.Target,
+    "training": c.Training,
+    "validation": c.Validation,
+}
+"""What lies under a field of a contract, for the names it may hold."""
+
+
 def explain(error: msgspec.ValidationError, document: object, where: str) -> UserError:
     """The message of a shape error: the path in the document, and the nearest known name for a typo."""
     text, place = _narrowed(str(error), document)
     match = _UNKNOWN_FIELD.search(text)
     if not match:
-        return UserError(text, where=f"{where}{place}", remedy="see feature_repo/contracts/telco.yaml for a whole contract")
+        return UserError(
+            text, where=f"{where}{place}", remedy="see feature_repo/contracts/telco.yaml for a whole contract"
+        )
     path = f"{place}{(match['path'] or '').lstrip('$')}"
     remedy = formula.nearest(match["name"], _fields(path))
     return UserError(f"unknown field '{match['name']}'", where=f"{where}{path.replace('.', ', ', 1)}", remedy=remedy)
@@ -43,13 +63,10 @@ def _narrowed(text: str, document: object) -> tuple[str, str]:
 
 
 def _fields(path: str) -> list[str]:
-    """Field names of the structure a path like `$.columns.*.cleaning` leads to; of all structures when it is not clear."""
+    """Field names of the structure that a path like `$.columns.*.cleaning` leads to."""
     here: type[msgspec.Struct] = c.Contract
-    homes = {"key": c.Key, "event_timestamp": c.EventTimestamp, "target": c.Target, "columns": c.Column, "derived": c.Derived,
-             "cleaning": c.Cleaning, "costs": c.Costs, "validation": c.Validation, "training": c.Training, "gate": c.Gate,
-             "metrics": c.Bound, "candidates": c.Candidate, "steps": c.Step}  # fmt: skip
     for part in re.findall(r"[a-z_]+", path):
-        here = homes.get(part, here)
+        here = _HOMES.get(part, here)
     return [f.encode_name for f in msgspec.structs.fields(here)]
 
 
@@ -84,8 +101,14 @@ def _names(contract: c.Contract) -> Iterator[Problem]:
     special = [part.column for part in (contract.key, contract.event_timestamp, contract.target) if part]
     names = [*special, *contract.columns, *contract.derived]
     for name in names:
-        if not _IDENTIFIER.match(name) or (name in RESERVED and name != getattr(contract.event_timestamp, "column", None)):
-            yield name, f"'{name}' cannot be a column name", "lower-case letters, digits, underscores; the source name may be anything"
+        if not _IDENTIFIER.match(name) or (
+            name in RESERVED and name != getattr(contract.event_timestamp, "column", None)
+        ):
+            yield (
+                name,
+                f"'{name}' cannot be a column name",
+                "lower-case letters, digits, underscores; the source name may be anything",
+            )
     for name in _repeated(names):
         yield name, f"'{name}' is named twice", "key, timestamp, target, columns and derived share one set of names"
 
@@ -102,20 +125,26 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def _column(column: c.Column) -> Iterator[tuple[str, str]]:
+    yield from _category(column) if column.type == "category" else _number_column(column)
+
+
+def _category(column: c.Column) -> Iterator[tuple[str, str]]:
     cleaning = column.cleaning
-    if column.type == "category":
-        if not column.categories:
-            yield "a category without categories", "list them under 'categories'"
-        if _repeated(column.categories):
-            yield f"the category '{_repeated(column.categories)[0]}' is listed twice", ""
-        if column.range or cleaning.cap or cleaning.fill == "median":
-            yield "a category has no range, cap or median", "these are for numbers"
-        for to in cleaning.spelling.values():
-            if to not in column.categories:
-                yield f"'spelling' leads to the unknown category '{to}'", formula.nearest(to, list(column.categories))
-        if cleaning.constant is not None and str(cleaning.constant) not in column.categories:
-            yield f"the constant '{cleaning.constant}' is not one of the categories", ""
-        return
+    if not column.categories:
+        yield "a category without categories", "list them under 'categories'"
+    if _repeated(column.categories):
+        yield f"the category '{_repeated(column.categories)[0]}' is listed twice", ""
+    if column.range or cleaning.cap or cleaning.fill == "median":
+        yield "a category has no range, cap or median", "these are for numbers"
+    for to in cleaning.spelling.values():
+        if to not in column.categories:
+            yield f"'spelling' leads to the unknown category '{to}'", formula.nearest(to, list(column.categories))
+    if cleaning.constant is not None and str(cleaning.constant) not in column.categories:
+        yield f"the constant '{cleaning.constant}' is not one of the categories", ""
+
+
+def _number_column(column: c.Column) -> Iterator[tuple[str, str]]:
+    cleaning = column.cleaning
     if column.categories:
         yield f"type '{column.type}' has no categories", "type: category"
     if isinstance(cleaning.constant, str):
@@ -131,7 +160,10 @@ def _derived(contract: c.Contract, derived: c.Derived) -> Iterator[tuple[str, st
     if sum(map(bool, (derived.formula, derived.flag, derived.bin))) != 1:
         yield "needs exactly one of 'formula', 'flag' and 'bin'", ""
     if derived.told_as not in contract.columns:
-        yield f"told_as names the unknown column '{derived.told_as}'", formula.nearest(derived.told_as, list(contract.columns))
+        yield (
+            f"told_as names the unknown column '{derived.told_as}'",
+            formula.nearest(derived.told_as, list(contract.columns)),
+        )
     if derived.bin:
         if not derived.edges or list(derived.edges) != sorted(set(derived.edges)):
             yield "the edges of a bin must rise", "like edges: [6, 12, 24]"
@@ -193,7 +225,11 @@ def check_formulas(contract: c.Contract, where: str) -> dict[str, formula.Formul
         parsed[name] = formula.parse(derived.formula or derived.flag or derived.bin, scope, place)
         wanted = "condition" if derived.flag else "number"
         if parsed[name].kind == "category" or (derived.flag and parsed[name].kind != wanted):
-            raise UserError(f"'{parsed[name].text}' is not a {wanted}", where=place, remedy="flags are conditions, formulas and bins numbers")
+            raise UserError(
+                f"'{parsed[name].text}' is not a {wanted}",
+                where=place,
+                remedy="flags are conditions, formulas and bins numbers",
+            )
         if not parsed[name].names:
             raise UserError(f"'{parsed[name].text}' reads no column", where=place)
     return {name: parsed[name] for name in _ordered(parsed, where)}

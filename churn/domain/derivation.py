@@ -2,12 +2,16 @@
 
 Input `columns`, float64 (n, k): the contract's columns in order, null as NaN, categories as codes.
 Output `features`, float64 (n, k + d): the columns with their constants filled in, then the derived features.
-Output `fault`, bool (n, d): a derived value that is not finite although none of its inputs was null.
-"""
+Output `fault`, bool (n, d): a derived value that is not finite (as a float32, which models see) although none of its
+inputs was null.
+
+Logarithms, exponentials and powers are given to float32's precision: vectorised code for them differs from the scalar
+one in the last bit of a float64, and a row must have the same features alone and among a million."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +28,8 @@ from churn.domain.errors import UserError
 from churn.domain.graph import Graph
 
 Matrix = npt.NDArray[np.float64]
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Derivation:
@@ -83,7 +89,7 @@ def build(contract: Contract, columns: Var) -> tuple[Var, Var]:
     derived = op.concat([scope[name] for name in contract.derived], axis=1)
     null = _null_inputs(contract, filled)
     masked = op.where(null, op.const(np.array(np.nan)), derived)
-    finite = op.less(op.abs(derived), op.const(np.array(np.inf)))
+    finite = op.less_or_equal(op.abs(derived), op.const(np.array(_LARGEST)))
     fault = op.not_(op.or_(finite, null))
     return op.concat([filled, masked], axis=1), fault
 
@@ -181,8 +187,18 @@ class _Compiler:
         return op.not_(result) if isinstance(operator, ast.NotEq | ast.NotIn) else result
 
 
-_ARITHMETIC = {ast.Add: op.add, ast.Sub: op.sub, ast.Mult: op.mul, ast.Div: op.div, ast.Pow: op.pow}
-_COMPARISONS = {
+def _rounded(value: Var) -> Var:
+    return op.cast(op.cast(value, to=np.float32), to=np.float64)
+
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Var, Var], Var]] = {
+    ast.Add: op.add,
+    ast.Sub: op.sub,
+    ast.Mult: op.mul,
+    ast.Div: op.div,
+    ast.Pow: lambda base, power: _rounded(op.pow(base, power)),
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Var, Var], Var]] = {
     ast.Lt: op.less,
     ast.LtE: op.less_or_equal,
     ast.Gt: op.greater,
@@ -190,13 +206,13 @@ _COMPARISONS = {
     ast.Eq: op.equal,
     ast.NotEq: lambda left, right: op.not_(op.equal(left, right)),
 }
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[[list[Var]], Var]] = {
     "abs": lambda args: op.abs(args[0]),
     "ceil": lambda args: op.ceil(args[0]),
-    "exp": lambda args: op.exp(args[0]),
+    "exp": lambda args: _rounded(op.exp(args[0])),
     "floor": lambda args: op.floor(args[0]),
-    "log": lambda args: op.log(args[0]),
-    "log1p": lambda args: op.log(op.add(args[0], op.const(np.array(1.0)))),
+    "log": lambda args: _rounded(op.log(args[0])),
+    "log1p": lambda args: _rounded(op.log(op.add(args[0], op.const(np.array(1.0))))),
     "max": op.max,
     "min": op.min,
     "sqrt": lambda args: op.sqrt(args[0]),

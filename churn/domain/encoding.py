@@ -49,13 +49,13 @@ def decode(contract: Contract, matrix: Matrix, features: Sequence[str]) -> pa.Ta
 def _numbers(contract: Contract, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     labels = contract.labels(name)
     if labels is None:
-        return values.cast(pa.float64()).to_numpy()
+        return np.asarray(values.cast(pa.float64()).to_numpy())
     codes = pc.index_in(values.cast(pa.string()), pa.array(labels, pa.string()))
     unknown = pc.and_(pc.is_valid(values), pc.is_null(codes))
     if pc.any(unknown).as_py():
         value = values.filter(unknown)[0].as_py()
         raise UserError(f"unknown category '{value}'", where=f"column {name}", remedy=f"known: {', '.join(labels)}")
-    return codes.cast(pa.float64()).to_numpy()
+    return np.asarray(codes.cast(pa.float64()).to_numpy())
 
 
 def _typed(contract: Contract, name: str, values: npt.NDArray[np.float64]) -> pa.Array:

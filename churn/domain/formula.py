@@ -1,9 +1,9 @@
 """Formulas: Python's expression syntax, a short list of functions, names of columns. Parsed, checked, never evaluated.
 
-    tenure / 12 + log1p(total_charges)          a number
-    contract == "Two year" and tenure < 6       a condition
-    0 if tenure == 0 else total_charges / tenure
-    count(streaming_tv == "Yes", streaming_movies == "Yes")
+tenure / 12 + log1p(total_charges)          a number
+contract == "Two year" and tenure < 6       a condition
+0 if tenure == 0 else total_charges / tenure
+count(streaming_tv == "Yes", streaming_movies == "Yes")
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class _Checker:
                 return "number"
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self._call(name, args)
-        raise self.fail(f"'{ast.unparse(node)}' is not allowed", "arithmetic, comparisons, and/or/not, if-else, functions")
+        raise self.fail(
+            f"'{ast.unparse(node)}' is not allowed", "arithmetic, comparisons, and/or/not, if-else, functions"
+        )
 
     def _name(self, name: str) -> Kind:
         if name not in self.scope:

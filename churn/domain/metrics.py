@@ -21,7 +21,7 @@ def roc_auc(y: Vector, p: Vector) -> float:
     negatives = len(y) - positives
     if not positives or not negatives:
         return float("nan")
-    values, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse.reshape(-1)]
     return float((ranks[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
@@ -79,7 +79,12 @@ def at_threshold(y: Vector, p: Vector, threshold: float) -> dict[str, float]:
     precision = hits / chosen.sum() if chosen.any() else 0.0
     recall = hits / y.sum() if y.any() else 0.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return {"accuracy": float(np.mean(chosen == (y == 1))), "precision": float(precision), "recall": float(recall), "f1": float(f1)}
+    return {
+        "accuracy": float(np.mean(chosen == (y == 1))),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+    }
 
 
 _OF_PROBABILITY: dict[str, Callable[[Vector, Vector], float]] = {
@@ -97,7 +102,7 @@ SMALLER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 
 
 def measure(y: Vector, p: Vector, threshold: float, costs: Costs) -> dict[str, float]:
-    """All metrics of probabilities `p` (n,) for outcomes `y` (n,) of 0 and 1; `expected_profit` is a customer's mean."""
+    """All metrics of probabilities `p` (n,) for outcomes `y` (n,), 0 or 1; `expected_profit` is a customer's mean."""
     found = {name: metric(y, p) for name, metric in _OF_PROBABILITY.items()}
     found |= at_threshold(y, p, threshold)
     found |= {"expected_profit": decision.profit(y, p, threshold, costs), "threshold": threshold}

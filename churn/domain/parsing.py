@@ -50,7 +50,7 @@ def column_type(column: Column) -> pa.DataType:
     return {"integer": pa.int64(), "number": pa.float64(), "category": pa.string()}[column.type]
 
 
-def require_columns(contract: Contract, names: list[str], where: str, labelled: bool = True) -> None:
+def require_columns(contract: Contract, names: list[str], where: str, *, labelled: bool = True) -> None:
     """Raises UserError when the source lacks a column the contract reads, or has one twice."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -82,7 +82,9 @@ def faults_of(column: str, failed: pa.Array, values: pa.Array, problem: str) -> 
     rows = pc.indices_nonzero(failed).cast(pa.int64())
     shown = pc.utf8_slice_codeunits(text(pc.take(values, rows)), 0, 80)
     count = len(rows)
-    return pa.table([rows, pa.array([column] * count, pa.string()), shown, pa.array([problem] * count, pa.string())], schema=FAULTS)
+    return pa.table(
+        [rows, pa.array([column] * count, pa.string()), shown, pa.array([problem] * count, pa.string())], schema=FAULTS
+    )
 
 
 def check(contract: Contract, parsed: Parsed) -> pa.Table:
@@ -129,7 +131,9 @@ def _present(contract: Contract, name: str, values: pa.Array) -> pa.Array:
 def _parse(contract: Contract, name: str, kind: pa.DataType, values: pa.Array) -> tuple[pa.Array, str]:
     present = _present(contract, name, values)
     if name == contract.target.column:
-        return _target(contract, text(present)), f"is not a value of the target ('{contract.target.positive}' means positive)"
+        return _target(
+            contract, text(present)
+        ), f"is not a value of the target ('{contract.target.positive}' means positive)"
     if kind == TIMESTAMP:
         return timestamps(present), "is not a date or time"
     if kind == pa.int64():
@@ -144,7 +148,9 @@ def text(values: pa.Array) -> pa.Array:
     """Values as text: booleans as true and false, whole floats without a fraction."""
     if pa.types.is_floating(values.type):
         whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), pa.scalar(float(EXACT))))
-        integers = pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False).cast(pa.string())
+        integers = (
+            pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False).cast(pa.string())
+        )
         return pc.coalesce(integers, values.cast(pa.string()))
     return values.cast(pa.string())
 

@@ -43,7 +43,13 @@ def holdout(keys: pa.Array | pa.ChunkedArray, share: float) -> npt.NDArray[np.bo
     return unit_hash(keys, HOLDOUT_SALT) < share
 
 
-def folds(keys: pa.Array | pa.ChunkedArray, times: npt.NDArray[np.datetime64], y: npt.NDArray[np.float64], count: int, horizon_days: int) -> list[Fold]:
+def folds(
+    keys: pa.Array | pa.ChunkedArray,
+    times: npt.NDArray[np.datetime64],
+    y: npt.NDArray[np.float64],
+    count: int,
+    horizon_days: int,
+) -> list[Fold]:
     """`count` folds; no customer is on both sides of one.
 
     Rows of several times: every fold judges later rows than it trains on, with a gap of the label horizon. Otherwise
@@ -59,7 +65,7 @@ def folds(keys: pa.Array | pa.ChunkedArray, times: npt.NDArray[np.datetime64], y
 
 
 def _stratified(place: npt.NDArray[np.float64], y: npt.NDArray[np.float64], count: int) -> list[Fold]:
-    """Rows of one outcome, in the order of their hash, are dealt to the folds in turn; rows of one customer together."""
+    """Customers of one outcome, in the order of their hash, are dealt to the folds in turn, with all their rows."""
     values, customer = np.unique(place, return_inverse=True)
     outcome = np.zeros(len(values))
     np.maximum.at(outcome, customer, y)
@@ -71,7 +77,9 @@ def _stratified(place: npt.NDArray[np.float64], y: npt.NDArray[np.float64], coun
     return [Fold(np.nonzero(group != number)[0], np.nonzero(group == number)[0]) for number in range(count)]
 
 
-def _forward(place: npt.NDArray[np.float64], times: npt.NDArray[np.datetime64], count: int, gap: np.timedelta64) -> list[Fold]:
+def _forward(
+    place: npt.NDArray[np.float64], times: npt.NDArray[np.datetime64], count: int, gap: np.timedelta64
+) -> list[Fold]:
     """Fold number f judges the customers of group f in one block of times, and trains on the others' rows before it."""
     distinct = np.unique(times)
     later = [time for time in distinct if (distinct <= time - gap).any()]

@@ -34,15 +34,21 @@ class Preparation:
     def __init__(self, contract: Contract, features: Matrix, *, impute: bool) -> None:
         self.contract = contract
         missing = np.isnan(features).mean(axis=0)
-        self.dropped = tuple(name for name, share in zip(contract.features, missing, strict=True) if share > MOSTLY_MISSING)
+        self.dropped = tuple(
+            name for name, share in zip(contract.features, missing, strict=True) if share > MOSTLY_MISSING
+        )
         self._kept = [i for i, name in enumerate(contract.features) if name not in self.dropped]
         if not self._kept:
-            raise UserError("no feature has a value in half of the rows", remedy="look at the table, or at the contract's columns")
+            raise UserError(
+                "no feature has a value in half of the rows", remedy="look at the table, or at the contract's columns"
+            )
         self._numbers = [i for i in self._kept if contract.labels(contract.features[i]) is None]
-        self._fills = np.array([self._fill(features[:, i], i, impute) for i in range(features.shape[1])])
+        self._fills = np.array([self._fill(features[:, i], i, impute=impute) for i in range(features.shape[1])])
         self._caps = self._learn_caps(features)
         self._indicated = [i for i in self._kept if self._cleaning(i).indicator]
-        self._codes = [(i, code) for i in self._kept for code in range(len(contract.labels(contract.features[i]) or ()))]
+        self._codes = [
+            (i, code) for i in self._kept for code in range(len(contract.labels(contract.features[i]) or ()))
+        ]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,7 +60,9 @@ class Preparation:
     @property
     def origins(self) -> tuple[str, ...]:
         """The feature behind each design column."""
-        return tuple(self.contract.features[i] for i in (*self._numbers, *(i for i, _ in self._codes), *self._indicated))
+        return tuple(
+            self.contract.features[i] for i in (*self._numbers, *(i for i, _ in self._codes), *self._indicated)
+        )
 
     @cached_property
     def _graph(self) -> Graph:
@@ -96,7 +104,7 @@ class Preparation:
         column = self.contract.columns.get(self.contract.features[position])
         return column.cleaning if column else Cleaning()
 
-    def _fill(self, values: npt.NDArray[np.float64], position: int, impute: bool) -> float:
+    def _fill(self, values: npt.NDArray[np.float64], position: int, *, impute: bool) -> float:
         present = values[~np.isnan(values)]
         how = self._cleaning(position).fill
         categorical = self.contract.labels(self.contract.features[position]) is not None

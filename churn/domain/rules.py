@@ -29,14 +29,16 @@ def of(contract: Contract, name: str) -> list[Rule]:
     return []
 
 
-_PRESENT = Rule("not_null", "is missing", lambda values: pc.is_null(values))
+_PRESENT = Rule("not_null", "is missing", pc.is_null)
 
 
 def _column(column: Column) -> list[Rule]:
     found = [] if column.nullable or column.cleaning.constant is not None else [_PRESENT]
     if column.categories:
         known = pa.array(column.categories, pa.string())
-        found.append(Rule("known_category", f"is none of {_listed(column.categories)}", lambda values: _outside(values, known)))
+        found.append(
+            Rule("known_category", f"is none of {_listed(column.categories)}", lambda values: _outside(values, known))
+        )
     low, high = column.range or (None, None)
     if low is not None:
         least = pa.scalar(float(low))

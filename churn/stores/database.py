@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,26 +24,35 @@ def engine(url: str) -> Engine:
     file = sqlite_file(url)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-    return create_engine(url, pool_pre_ping=True)
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1), pool_pre_ping=True)
+
+
+@contextmanager
+def reached(url: str, setting: str = "CHURN_DATABASE") -> Iterator[Engine]:
+    """The engine of a database that answers, closed at the end. Raises UserError naming the setting when it does not."""
+    from sqlalchemy.exc import OperationalError
+
+    database = engine(url)
+    try:
+        with database.connect():
+            pass
+        yield database
+    except OperationalError as error:
+        reason = redacted(str(error.orig).strip().split("\n", 1)[0])
+        raise UserError(reason, where=redacted(url), remedy=f"check {setting}") from None
+    finally:
+        database.dispose()
 
 
 def migrate(url: str) -> None:
     """Brings the schema to the newest revision, all of it or nothing; two processes at once take turns.
 
     Raises UserError when the database cannot be reached."""
-    from sqlalchemy.exc import OperationalError
-
-    database = engine(url)
-    try:
+    with reached(url) as database:
         if sqlite_file(url) is None:
             _migrate_postgres(database)
         else:
             _migrate_sqlite(database)
-    except OperationalError as error:
-        reason = redacted(str(error.orig).strip().split("\n", 1)[0])
-        raise UserError(reason, where=redacted(url), remedy="check CHURN_DATABASE") from None
-    finally:
-        database.dispose()
 
 
 def _migrate_postgres(database: Engine) -> None:

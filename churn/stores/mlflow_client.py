@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from churn.domain.errors import UserError
-from churn.stores import files
+from churn.stores import database, files
 from churn.stores.addresses import redacted, sqlite_file
 from churn.stores.settings import Settings
 
@@ -32,8 +32,11 @@ def connect(settings: Settings) -> MlflowClient:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     _create_database(settings)
-    client = MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
+    if not settings.mlflow_uri.startswith("http"):
+        with database.reached(settings.mlflow_uri, "CHURN_MLFLOW_URI"):
+            pass  # MLflow itself would try for 100 s
     try:
+        client = MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
         client.search_experiments(max_results=1)
     except Exception as error:
         reason = redacted(str(error).strip().split("\n", 1)[0])

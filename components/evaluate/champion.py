@@ -20,7 +20,7 @@ from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.case import Case
-from components.evaluate.results import Comparison
+from components.evaluate.evaluation import Comparison
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -48,7 +48,12 @@ def compare(case: Case, champion: Champion) -> Comparison:
 
     The unit that is resampled is the customer: several months of one are no independent evidence."""
     theirs = champion.bundle
-    found = Comparison(version=champion.version, digest=theirs.digest, candidate=theirs.manifest.candidate)
+    found = Comparison(
+        version=champion.version,
+        digest=theirs.digest,
+        candidate=theirs.manifest.candidate,
+        same=theirs.digest == case.bundle.digest,
+    )
     rows = case.holdout & partition.holdout(case.keys, theirs.contract.training.holdout)
     if not rows.any():
         return replace(found, obstacle=f"version {champion.version} was trained on all of these customers")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from churn.domain.contract import Contract, Gate
 from churn.domain.metrics import SMALLER_IS_BETTER
-from components.evaluate.results import Check, Comparison, Rule
+from components.evaluate.evaluation import Check, Comparison, Rule
 from components.evaluate.words import at_least, at_most, number
 
 BATCH_TOLERANCE = 1e-6
@@ -96,16 +96,18 @@ def _comparison(contract: Contract, found: Comparison | None, rule: Rule) -> Che
     bound = contract.gate.margin if rule == "non-inferior" else 0.0
     if found is None:
         return Check(check=rule, value=None, bound=bound, passed=True, note=f"the first model of {contract.name}")
-    same = found.identical and rule == "superior"
-    passed = found.high is not None and found.high < bound and not same
+    equal = found.same or (found.identical and rule == "superior")
+    passed = found.high is not None and found.high < bound and not equal
     return Check(check=rule, value=found.high, bound=bound, passed=passed, note=_compared(found, rule, bound, passed))
 
 
 def _compared(found: Comparison, rule: Rule, bound: float, passed: bool) -> str:
     champion = f"version {found.version}"
+    if found.same:
+        return f"it is merely equal to {champion}: the same bundle"
     if found.mean is None or found.low is None or found.high is None:
         return found.obstacle
-    if found.identical:
+    if found.identical and not passed:
         return f"it is merely equal to {champion}: the same predictions on the hold-out"
     better, ends = found.mean < 0, (found.low, found.high)
     low, high = sorted(-end if better else end for end in ends)

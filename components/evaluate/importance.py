@@ -6,7 +6,7 @@ import numpy as np
 
 from churn.domain import metrics
 from components.evaluate.case import Case
-from components.evaluate.results import Importance
+from components.evaluate.evaluation import Importance
 
 _ROWS, _SHUFFLES, _SEED = 2000, 3, 7
 _WORK = 150_000

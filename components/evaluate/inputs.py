@@ -6,7 +6,7 @@ import msgspec
 
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
-from components.evaluate.results import Candidate, Rule
+from components.evaluate.evaluation import Candidate, Rule
 
 
 class Training(msgspec.Struct, frozen=True):

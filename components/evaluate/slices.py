@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from churn.domain import metrics
 from components.evaluate.case import Case
-from components.evaluate.results import Slice
+from components.evaluate.evaluation import Slice
 
 Vector = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from components.evaluate import behaviour, case, champion, curves, gate, importa
 from components.evaluate.case import Case
 from components.evaluate.gate import Findings
 from components.evaluate.inputs import Training, Validation, rule_for
-from components.evaluate.results import Comparison, Data, Evaluation
+from components.evaluate.evaluation import Comparison, Data, Evaluation
 from feature_repo import names
 
 ROWS = 1000
@@ -97,7 +97,7 @@ def _evaluation(
         comparison=found.comparison,
         candidates=training.candidates,
         worth=curves.worth(*judged.held, manifest.threshold, contract.costs),
-        costs=msgspec.to_builtins(contract.costs) | {"contact": contract.costs.contact},
+        costs=msgspec.structs.asdict(contract.costs),
         alone=dict(found.alone),
         latency_ms=found.latency_ms,
         confusion=curves.confusion(*judged.held, manifest.threshold),

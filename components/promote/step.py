@@ -37,7 +37,9 @@ class Promoted(msgspec.Struct, frozen=True):
     previous: int
 
 
-def promote(settings: Settings, contract: Contract, folder: Path, evaluation: Evaluation, provenance: Provenance) -> Promoted:
+def promote(
+    settings: Settings, contract: Contract, folder: Path, evaluation: Evaluation, provenance: Provenance
+) -> Promoted:
     """Registers the bundle in `folder`, publishes it under its digest, then switches the traffic document.
 
     Raises UserError for a bundle that the gate refused or never saw, ConflictError when another promotion was faster.
@@ -45,7 +47,9 @@ def promote(settings: Settings, contract: Contract, folder: Path, evaluation: Ev
     bundle = bundles.load(folder)
     if not evaluation.passed or evaluation.digest != bundle.digest:
         why = evaluation.reason if evaluation.digest == bundle.digest else "the gate judged another bundle"
-        raise UserError(f"is not promoted: {why}", where=f"bundle {bundle.digest[:12]}", remedy="train and evaluate it first")
+        raise UserError(
+            f"is not promoted: {why}", where=f"bundle {bundle.digest[:12]}", remedy="train and evaluate it first"
+        )
     store = open_traffic(settings)
     current = store.read(contract.name)
     registry = Registry(settings)

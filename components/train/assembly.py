@@ -39,7 +39,9 @@ def assemble(contract: Contract, parts: Sequence[Part], blend: Blend | None = No
     found = [_probability(part, features) for part in parts]
     probability = _blend(found, blend) if blend else found[0]
     fault = op.greater(op.reduce_sum(op.cast(faults, to=np.int64), _axis(1), keepdims=0), op.const(np.array(0)))
-    return spox.build(inputs={"columns": columns}, outputs={"probability": op.squeeze(probability, _axis(1)), "fault": fault})
+    return spox.build(
+        inputs={"columns": columns}, outputs={"probability": op.squeeze(probability, _axis(1)), "fault": fault}
+    )
 
 
 def convert(pipeline: Pipeline, width: int) -> onnx.ModelProto:
@@ -59,7 +61,9 @@ def convert(pipeline: Pipeline, width: int) -> onnx.ModelProto:
         )
     except Exception as error:  # the converter raises whatever it meets
         raise UserError(
-            f"{type(model).__name__} does not convert to ONNX", where="candidates", remedy=f"{type(error).__name__}: {error}"[:300]
+            f"{type(model).__name__} does not convert to ONNX",
+            where="candidates",
+            remedy=f"{type(error).__name__}: {error}"[:300],
         ) from error
 
 

@@ -27,7 +27,17 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "xgboos
 _SALT = "churn/reference/1"
 
 
-def write(folder: Path, model: Model, chosen: Judged, features: pa.Table, columns: Matrix, keys: pa.ChunkedArray, *, data: str, online: bundle.Online) -> str:
+def write(
+    folder: Path,
+    model: Model,
+    chosen: Judged,
+    features: pa.Table,
+    columns: Matrix,
+    keys: pa.ChunkedArray,
+    *,
+    data: str,
+    online: bundle.Online,
+) -> str:
     """Writes the bundle of `model`; gives its digest.
 
     `features` (typed), `columns` (n, k) and `keys` are the development rows', in one order; `data` is the snapshot's

@@ -51,10 +51,17 @@ def unavailable(candidate: Candidate) -> str:
 
 def build(candidate: Candidate, params: Mapping[str, Any] | None = None) -> Pipeline:
     """The candidate unfitted, one thread, seeded. Raises UserError for a class or parameter that does not exist."""
-    steps = [(f"step{number}", _make(step.estimator, step.params, candidate.name)) for number, step in enumerate(candidate.steps)]
+    steps = [
+        (f"step{number}", _make(step.estimator, step.params, candidate.name))
+        for number, step in enumerate(candidate.steps)
+    ]
     estimator = _make(candidate.estimator, {**candidate.params, **(params or {})}, candidate.name)
     if not is_classifier(estimator) or not hasattr(estimator, "predict_proba"):
-        raise UserError(f"{candidate.estimator} gives no probabilities", where=f"candidate {candidate.name}", remedy="use a classifier")
+        raise UserError(
+            f"{candidate.estimator} gives no probabilities",
+            where=f"candidate {candidate.name}",
+            remedy="use a classifier",
+        )
     return Pipeline([*steps, ("model", estimator)])
 
 
@@ -101,7 +108,9 @@ def _import(path: str, candidate: str) -> type[BaseEstimator]:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"there is no class '{path}'", where=where, remedy="like sklearn.linear_model.LogisticRegression") from error
+        raise UserError(
+            f"there is no class '{path}'", where=where, remedy="like sklearn.linear_model.LogisticRegression"
+        ) from error
     if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
         raise UserError(f"'{path}' is not a scikit-learn compatible estimator", where=where)
     return found
@@ -113,8 +122,12 @@ def _make(path: str, params: Mapping[str, Any], candidate: str) -> BaseEstimator
     defaults = {"random_state": 0, "n_jobs": 1, "verbosity": 0 if path.startswith("xgboost.") else -1}
     if path.startswith("lightgbm."):
         defaults |= {"deterministic": True, "force_row_wise": True}
-    given = {name: value for name, value in defaults.items() if name in known or path.startswith("lightgbm.")} | dict(params)
+    given = {name: value for name, value in defaults.items() if name in known or path.startswith("lightgbm.")} | dict(
+        params
+    )
     try:
         return kind(**given)
     except TypeError as error:
-        raise UserError(str(error).split(") ")[-1], where=f"candidate {candidate}", remedy=f"parameters of {path}") from error
+        raise UserError(
+            str(error).split(") ")[-1], where=f"candidate {candidate}", remedy=f"parameters of {path}"
+        ) from error

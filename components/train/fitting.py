@@ -57,7 +57,13 @@ class Model:
         return worst
 
 
-def fit(contract: Contract, rows: selection.Rows, chosen: selection.Judged, judged: Sequence[selection.Judged], balance: Balance) -> Model:
+def fit(
+    contract: Contract,
+    rows: selection.Rows,
+    chosen: selection.Judged,
+    judged: Sequence[selection.Judged],
+    balance: Balance,
+) -> Model:
     """The chosen candidate, or all members of a chosen ensemble, fitted on every development row."""
     if not chosen.candidate.ensemble:
         return Model(contract, (_part(contract, rows, chosen, balance),))

@@ -98,7 +98,9 @@ def out_of_fold(folds: Folds, candidate: Candidate) -> Vector:
     """The candidate's probabilities for every row that some fold judges; folds run side by side."""
     found = np.full(len(folds.rows.y), np.nan)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for fold, p in zip(folds.rows.folds, pool.map(partial(folds.predict, candidate), range(len(folds.rows.folds))), strict=True):
+        for fold, p in zip(
+            folds.rows.folds, pool.map(partial(folds.predict, candidate), range(len(folds.rows.folds))), strict=True
+        ):
             found[fold.test] = p
     return found
 
@@ -133,7 +135,11 @@ def choose(contract: Contract, judged: Sequence[Judged], folds: int) -> Judged:
     metric = contract.training.metric
     sign = 1 if metric in metrics.SMALLER_IS_BETTER else -1
     if not judged:
-        raise UserError("no candidate can be tried on this machine", where="candidates", remedy="install what they need, or add others")
+        raise UserError(
+            "no candidate can be tried on this machine",
+            where="candidates",
+            remedy="install what they need, or add others",
+        )
     best = min(judged, key=lambda one: sign * one.cv[metric].mean)
     bound = sign * best.cv[metric].mean + best.error(metric, folds)
     return next(one for one in judged if sign * one.cv[metric].mean <= bound)

@@ -132,7 +132,11 @@ def _join(settings: Settings, contract: Contract, entities: Path, source: str) -
     y = table[contract.target.column].cast(pa.float64()).to_numpy()
     holdout = partition.holdout(table[names.key(contract)], contract.training.holdout)
     if not (0 < y[~holdout].mean() < 1):
-        raise UserError("all rows have the same outcome", where=f"column {contract.target.column}", remedy="both are needed to learn from")
+        raise UserError(
+            "all rows have the same outcome",
+            where=f"column {contract.target.column}",
+            remedy="both are needed to learn from",
+        )
     return Data(
         table=table, features=encoding.encode(contract, table, contract.features), columns=encoding.encode(contract, table),
         y=y, holdout=holdout,
@@ -193,11 +197,18 @@ def _log(
     run: Any, contract: Contract, trained: Trained, chosen: Judged, rows: Rows, model: fitting.Model,
     folder: Path, data: Data, data_digest: str, source: str,
 ) -> None:  # fmt: skip
-    params = {"candidate": trained.candidate, "folds": len(rows.folds), "threshold": trained.threshold, **_params(chosen)}
+    params = {
+        "candidate": trained.candidate,
+        "folds": len(rows.folds),
+        "threshold": trained.threshold,
+        **_params(chosen),
+    }
     run.log(
         params=params,
         metrics={f"cv_{name}": value for name, value in trained.cv.items()}
-        | {f"candidate.{one.name}.{name}": spread.mean for one in trained.candidates for name, spread in one.cv.items()},
+        | {
+            f"candidate.{one.name}.{name}": spread.mean for one in trained.candidates for name, spread in one.cv.items()
+        },
         tags={"contract.digest": contract.digest, "bundle.digest": trained.digest},
     )
     run.log_dataset(contract.name, data_digest, source)

@@ -68,7 +68,9 @@ def _write_features(contract: Contract, valid: Path, folder: Path) -> int:
             for file, columns in parts.items():
                 part = table.select(columns)
                 if file not in writers:
-                    writers[file] = stack.enter_context(pq.ParquetWriter(folder / file, part.schema, compression="zstd"))
+                    writers[file] = stack.enter_context(
+                        pq.ParquetWriter(folder / file, part.schema, compression="zstd")
+                    )
                 writers[file].write_table(part)
     return rows
 
@@ -92,8 +94,12 @@ def _write_entities(contract: Contract, valid: Path, entities: Path, as_of: date
         known = as_of - timedelta(days=contract.target.horizon_days)
         table = table.filter(pc.less_equal(table[names.EVENT_TIMESTAMP], pa.scalar(known, TIMESTAMP)))
         if not table.num_rows:
-            problem = f"no row is {contract.target.horizon_days} days older than {as_of:%Y-%m-%d}, so no label is known yet"
-            raise UserError(problem, where=f"column {contract.event_timestamp.column}", remedy="a later --as-of, or older rows")
+            problem = (
+                f"no row is {contract.target.horizon_days} days older than {as_of:%Y-%m-%d}, so no label is known yet"
+            )
+            raise UserError(
+                problem, where=f"column {contract.event_timestamp.column}", remedy="a later --as-of, or older rows"
+            )
     entities.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, entities, compression="zstd")
     return int(table.num_rows)

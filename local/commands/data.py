@@ -24,7 +24,9 @@ def generate(
     customers: Annotated[int, typer.Option(help="How many customers.")] = 7043,
     months: Annotated[int, typer.Option(help="Monthly snapshots; 1 looks like the IBM sample, without dates.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
-    drift: Annotated[str, typer.Option(help="What changes, and when; see the documentation of `churn.domain.synthetic`.")] = "",
+    drift: Annotated[
+        str, typer.Option(help="What changes, and when; see the documentation of `churn.domain.synthetic`.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Write a customer table, with labels 30 days later.

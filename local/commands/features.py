@@ -14,7 +14,9 @@ app = typer.Typer(help="Features in Feast: register, materialise, look up.", no_
 
 @app.command()
 def apply(
-    source: Annotated[str, typer.Option(help="Folder or s3:// address of the features; what is registered, by default.")] = "",
+    source: Annotated[
+        str, typer.Option(help="Folder or s3:// address of the features; what is registered, by default.")
+    ] = "",
     contract: ContractName = "telco",
 ) -> None:
     """Register a contract's entity, views and service. Touches nothing that serves."""

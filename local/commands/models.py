@@ -27,7 +27,9 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(model: Model, version: Annotated[int, typer.Argument(help="The version; the champion by default.")] = 0) -> None:
+def show(
+    model: Model, version: Annotated[int, typer.Argument(help="The version; the champion by default.")] = 0
+) -> None:
     """One version as JSON: where it comes from, what it reached, what serves now."""
     from local import models
 

@@ -12,7 +12,9 @@ from local import screen
 
 
 def predict(
-    customer_id: Annotated[list[str] | None, typer.Option(help="A customer the online store knows; may be repeated.")] = None,
+    customer_id: Annotated[
+        list[str] | None, typer.Option(help="A customer the online store knows; may be repeated.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="A file with one instance (an object), or a list of them.")] = None,
     model: Annotated[str, typer.Option(help="Which model.")] = "telco",
     url: Annotated[str, typer.Option(help="Where the predictor answers over HTTP.")] = "http://127.0.0.1:8080",

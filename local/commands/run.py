@@ -23,18 +23,22 @@ def training(
     contract: ContractName = "telco",
     model: ModelName = "",
     as_of: AsOf = "",
-    param: Annotated[list[str] | None, typer.Option(help="A pipeline parameter as name=value; may be repeated.")] = None,
-    runner: Annotated[str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")] = "venv",
+    param: Annotated[
+        list[str] | None, typer.Option(help="A pipeline parameter as name=value; may be repeated.")
+    ] = None,
+    runner: Annotated[
+        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
+    ] = "venv",
     as_json: AsJson = False,
 ) -> None:
     """Train, judge and, if it is better than the champion, promote.
 
-    A refused model is no error: the run ends with 0 and says why. Parameters: candidates (some of them, comma-separated),
+    A refused model is no error: the run ends with 0 and says why. Parameters: candidates (some, comma-separated),
     tune_trials, tune_sampler (tpe, random, grid), resample (none, smote), class_weight (none, balanced),
     comparison (superior, non-inferior)."""
     from local import progress, report, training
 
-    request = training.Request.parse(data, contract, model, as_of, param or [], runner)
+    request = training.Request.parse(data, param or [], contract=contract, model=model, as_of=as_of, runner=runner)
     with progress.steps(quiet=as_json) as on_step:
         done = training.run(request, on_step)
     if as_json:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from google.protobuf import json_format
 from kfp.dsl.graph_component import GraphComponent
@@ -20,11 +20,9 @@ from local.runner import hooks
 from local.runner.containers import Containers
 from local.runner.environments import Environments
 from local.runner.launcher import Launcher
-from local.runner.records import Run, Status, StepFailed
+from local.runner.processes import Processes
+from local.runner.records import Run, RunnerName, Status, StepFailed
 from local.runner.session import Listener, Session
-
-RunnerName = Literal["venv", "docker"]
-RUNNERS: tuple[RunnerName, ...] = get_args(RunnerName)
 
 _HOME, _DEFAULT_HOME = "CHURN_HOME", ".churn"
 _ONE_AT_A_TIME = threading.Lock()  # KFP's local execution is configured for the whole process
@@ -40,26 +38,20 @@ def run(  # noqa: PLR0913 (two say what, five say how, by name)
     runner: RunnerName = "venv",
     environment: Mapping[str, str] | Callable[[str], Mapping[str, str]] | None = None,
 ) -> Run:
-    """Runs a pipeline to its end. Its files go to `root/<run_id>`: `artifacts`, and `logs` with one file a step.
+    """Runs a pipeline, decorated with `dsl.pipeline`, to its end.
 
-    Args:
-        pipeline: a function decorated with `dsl.pipeline`.
-        arguments: its arguments. Paths must be absolute, a step has an empty working directory of its own.
-        name: what the run's identifier starts with.
-        root: the folder of runs, made when it is not there.
-        on_step: told when a step starts, finishes and fails; one call at a time, from another thread.
-        runner: `venv` for the roles' virtual environments, `docker` for their images.
-        environment: variables for every step beside the caller's, or a function from a step's name to its variables.
+    The run's files go to `root/<run_id>`: `artifacts`, and `logs` with one file a step; `run_id` begins with `name`.
+    Paths in `arguments` must be absolute, for a step starts in an empty folder of its own. `on_step` is told when a step
+    starts, finishes or fails, one call at a time, from another thread. `environment` holds variables for the steps beside
+    the caller's, or gives them by the step's name.
 
-    Raises:
-        UserError: a step under `reported()` raised it, or what steps need is not installed, or `root` not writable.
-        StepFailed: a step failed in any other way; it holds the run as far as it came.
-        RuntimeError: KFP could not follow the pipeline, at a condition it cannot evaluate for one.
-        ValueError: a step's image is no role's, or installs packages when it runs.
+    Raises UserError when a step under `reported()` did, when what the steps need is not installed, or when `root` cannot
+    be written; StepFailed when a step failed in any other way; RuntimeError when KFP cannot follow the pipeline, at a
+    condition it cannot evaluate for one; ValueError for a step that installs packages, or whose image is no role's.
     """
     run_id = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = root.absolute() / run_id
-    launcher: Launcher = Environments() if runner == "venv" else Containers(folder, arguments)
+    launcher: Launcher = Processes(Environments()) if runner == "venv" else Containers(folder, arguments)
     spec = pipeline.pipeline_spec
     launcher.check(_images(spec))
     session = Session(folder, spec, launcher, partial(_variables, environment), on_step)

@@ -19,18 +19,10 @@ class Launcher(Protocol):
         """KFP's own name for this way of running steps, one of `kfp.local`'s runners."""
 
     def check(self, images: Collection[str]) -> None:
-        """Looks for what these images need, before the first step runs.
-
-        Raises:
-            UserError: something is missing; the message names it and its remedy.
-        """
+        """Looks for what these images need, before the first step runs. Raises UserError, which names what is missing."""
 
     def execute(self, task: Task, log: BinaryIO) -> int:
-        """Runs a task to its end, its output in `log`, and returns its exit status.
-
-        Raises:
-            Stopped: by `stop`, before the task ended by itself.
-        """
+        """Runs a task, its output in `log`, and returns its exit status. Raises Stopped when `stop` ended it."""
 
     def stop(self) -> None:
         """Ends what runs, and lets nothing start any more."""

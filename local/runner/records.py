@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+RunnerName = Literal["venv", "docker"]
+RUNNERS: tuple[RunnerName, ...] = get_args(RunnerName)
 
 Status = Literal["SUCCEEDED", "FAILED"]
 
@@ -48,11 +51,7 @@ class Run:
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def step(self, name: str) -> Step:
-        """The step of that name.
-
-        Raises:
-            KeyError: no step of that name ran.
-        """
+        """The step of that name. Raises KeyError when none ran."""
         for step in self.steps:
             if step.name == name:
                 return step

@@ -65,8 +65,7 @@ class Task:
     def outputs(self, component: spec_pb2.ComponentSpec) -> dict[str, Any]:
         """Parameters and artifacts exactly as KFP hands them to the steps downstream.
 
-        Raises:
-            StepFailed: the step wrote something that KFP cannot read; on a cluster that includes NaN and infinity.
+        Raises StepFailed for what KFP cannot read; on a cluster, and so here, that includes NaN and infinity.
         """
         try:
             json.loads(self._output_file.read_bytes(), parse_constant=_refuse)

@@ -16,7 +16,7 @@ from kfp import dsl
 from churn.domain.errors import UserError
 from components.images import ROLES, Role, image
 from local.runner import StepFailed, run
-from local.runner.environments import PROJECT, interpreter
+from local.runner.environments import PROJECT, Environments
 
 LACKING: dict[Role, str] = {  # a package that the role lacks and the environment of these tests has
     "data-processing": "sklearn",
@@ -130,7 +130,7 @@ def test_a_step_cannot_import_what_its_role_lacks(tmp_path: Path, role: Role) ->
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_imports_each_of_its_direct_dependencies(role: Role) -> None:
-    command = [interpreter(image(role)), "-I", "-c", IMPORT_EACH, *direct_dependencies(role)]
+    command = [Environments().python(role), "-I", "-c", IMPORT_EACH, *direct_dependencies(role)]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -146,7 +146,7 @@ def test_a_step_sees_its_role_the_project_and_an_empty_working_directory(
 
     seen = run(describes, {}, name="describe", root=tmp_path).step("describe-the-process").outputs["Output"]
 
-    role = interpreter(image("monitoring")).parent.parent
+    role = Environments().prefix("monitoring")
     assert seen["prefix"] == str(role)
     assert seen["components"] == str(PROJECT / "components" / "images.py")
     outside = [entry for entry in seen["path"] if "site-packages" in entry and not entry.startswith(str(role))]

@@ -82,12 +82,21 @@ def draw(rng: np.random.Generator, serial: Serials, contract: Codes, tenure: Cod
     drawn: dict[str, Codes] = {name: _flip(rng, n, share) for name, share in YES.items()}
     drawn["Contract"] = contract
     drawn["InternetService"] = _choose(rng, INTERNET, contract)
-    drawn["PaymentMethod"] = _choose(rng, PAYMENT, contract)
+    drawn["PaymentMethod"] = draw_payment(rng, contract)
     drawn["PhoneService"] = 1 - (_flip(rng, n, NO_PHONE_WITH_DSL) & (drawn["InternetService"] == DSL))
-    codes = {name: drawn[name] for name in CATEGORIES}
-    blank = np.zeros(n, np.float32)
-    customers = Customers(serial, codes, tenure, blank, blank)
-    noise = rng.standard_normal((2, n), np.float32)
+    return billed(rng, serial, {name: drawn[name] for name in CATEGORIES}, tenure)
+
+
+def draw_payment(rng: np.random.Generator, contract: Codes) -> Codes:
+    """How owners of these contracts pay."""
+    return _choose(rng, PAYMENT, contract)
+
+
+def billed(rng: np.random.Generator, serial: Serials, codes: dict[str, Codes], tenure: Codes) -> Customers:
+    """Customers who have paid about the list price of what they have since they came."""
+    nothing = np.zeros(len(serial), np.float32)
+    customers = Customers(serial, codes, tenure, nothing, nothing)
+    noise = rng.standard_normal((2, len(serial)), np.float32)
     customers.monthly = list_price(customers) + np.float32(PRICE_NOISE) * noise[0]
     months = tenure + np.float32(TOTAL_NOISE) * np.sqrt(tenure, dtype=np.float32) * noise[1]
     customers.total = np.maximum(months * customers.monthly, 0)

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from churn.domain.synthetic import law
-from churn.domain.synthetic.customers import INTERNET, PAYMENT, Codes, Customers, Floats, base_share, draw
+from churn.domain.synthetic.customers import INTERNET, Codes, Customers, Floats, base_share, draw
 from churn.domain.synthetic.tenure import LONGEST
 
 STAYS, CHURNS, EXITS, CHANGES = range(4)
@@ -27,46 +27,45 @@ _CONTRACTS = range(3)
 
 @dataclass(frozen=True)
 class Turnover:
-    """Monthly rates by contract now and tenure next month, (3, 73), of all who would arrive there if nobody left."""
+    """Monthly chances by contract now and tenure next month, (3, 73)."""
 
     stay: Floats
-    """The largest chance to stay unchanged; who churns more stays less."""
+    """The largest chance to stay unchanged: who churns or changes contract more often than this leaves has less."""
     change: Floats
-    """(3 from, 3 to, 73): who changes contract."""
+    """(3 from, 3 to, 73): the mean chance to change contract."""
     entry: Floats
     """Share of the newcomers in each cell; sums to 1."""
 
 
 @cache
 def turnover() -> Turnover:
-    """The rates under which the base law is stationary."""
+    """The chances under which the base law is stationary."""
+    samples = [_sample(contract) for contract in _CONTRACTS]
+    safe = 1 - np.array([_hazard(customers) for customers in samples])
     share = base_share()
-    hazard = _hazards()
     arriving = _aged(share)
-    left = _aged(share * (1 - hazard.mean(axis=2)))
+    left = _aged(share * safe.mean(axis=2))
     surplus, lack = np.maximum(left - share, 0), np.maximum(share - left, 0)
     changing = np.minimum(surplus.sum(axis=0), lack.sum(axis=0))
-    change = (surplus * _ratio(changing, surplus.sum(axis=0)))[:, None] * _ratio(lack, lack.sum(axis=0))
+    leaving = surplus * _ratio(changing, surplus.sum(axis=0))
+    change = _ratio(leaving, arriving)[:, None] * _ratio(lack, lack.sum(axis=0))
     entry = lack * (1 - _ratio(changing, lack.sum(axis=0)))
-    unchanged = _ratio(np.minimum(left, share), arriving)
+    changed = np.array([change[c].T @ _likeness(samples[c]) for c in _CONTRACTS])
     before = np.maximum(np.arange(LONGEST + 1) - 1, 0)
-    return Turnover(_ceiling(1 - hazard[:, before], unchanged), _ratio(change, arriving[:, None]), entry / entry.sum())
+    stay = _ceiling(safe[:, before] - changed, _ratio(np.minimum(left, share), arriving))
+    return Turnover(stay, change, entry / entry.sum())
 
 
 def fates(rng: np.random.Generator, customers: Customers, usual: Floats, actual: Floats) -> Codes:
     """What becomes of each customer before the next snapshot, (n,). `usual` and `actual` are chances to churn: without
-    drift, to which the unlabelled flows are matched, and as the world is."""
-    rates = turnover()
-    contract, tenure = customers.codes["Contract"], aged(customers.tenure)
+    drift, which the other flows make up for, and as the world is."""
+    rates, contract, tenure = turnover(), customers.codes["Contract"], aged(customers.tenure)
     safe = 1 - usual
     dice = rng.random(len(customers)) * safe
-    fate = np.full(len(customers), STAYS, np.uint8)
-    fate[dice < safe - rates.stay[contract, tenure]] = EXITS
-    threshold = np.zeros(len(customers))
-    for to in _CONTRACTS:
-        above = dice >= threshold
-        threshold += rates.change[contract, to, tenure] * _likeness(customers, to)
-        fate[above & (dice < threshold)] = CHANGES + to
+    changed = (rates.change[contract, :, tenure].T * _likeness(customers)).cumsum(axis=0)
+    fate = np.where(dice < np.maximum(changed[-1], safe - rates.stay[contract, tenure]), EXITS, STAYS).astype(np.uint8)
+    for to in reversed(_CONTRACTS):
+        fate[dice < changed[to]] = CHANGES + to
     fate[rng.random(len(customers)) < actual] = CHURNS
     return fate
 
@@ -76,19 +75,21 @@ def aged(tenure: Codes) -> Codes:
     return np.minimum(tenure + 1, LONGEST).astype(np.uint8)
 
 
-def _likeness(customers: Customers, contract: int) -> Floats:
-    """How much more common customers like these are under `contract` than under their own: those change to it."""
+def _likeness(customers: Customers) -> Floats:
+    """How much more common their internet is under each contract than under their own, (3, n): those change to it."""
     own = customers.codes["Contract"]
-    internet, payment = customers.codes["InternetService"], customers.codes["PaymentMethod"]
-    return (INTERNET[contract] / INTERNET)[own, internet] * (PAYMENT[contract] / PAYMENT)[own, payment]
+    internet = customers.codes["InternetService"]
+    return INTERNET[:, internet] / INTERNET[own, internet]
 
 
-def _hazards() -> Floats:
-    """The chance to churn in a month of a sample of customers in each cell, (3, 73, sample)."""
-    rng = np.random.default_rng(0)
-    serial, tenure = np.arange(_SAMPLE), np.zeros(_SAMPLE, np.uint8)
-    profiles = [law.profile(draw(rng, serial, np.full(_SAMPLE, c, np.uint8), tenure)) for c in _CONTRACTS]
-    return law.sigmoid(law.CONSTANT["monthly"] + law.TENURE_EFFECT[:, None] + np.array(profiles)[:, None])
+def _sample(contract: int) -> Customers:
+    nothing = np.zeros(_SAMPLE, np.uint8)
+    return draw(np.random.default_rng(contract), np.arange(_SAMPLE), nothing + np.uint8(contract), nothing)
+
+
+def _hazard(customers: Customers) -> Floats:
+    """The chance of each to churn in a month, had they each tenure, (73, n)."""
+    return law.sigmoid(law.CONSTANT["monthly"] + law.TENURE_EFFECT[:, None] + law.profile(customers))
 
 
 def _aged(mass: Floats) -> Floats:
@@ -99,17 +100,16 @@ def _aged(mass: Floats) -> Floats:
     return later
 
 
-def _ceiling(safe: Floats, mean: Floats) -> Floats:
-    """The ceilings c with mean(min(safe, c)) = `mean` in each cell, by bisection; 1 where nobody need leave."""
+def _ceiling(free: Floats, mean: Floats) -> Floats:
+    """The ceilings c with mean(min(free, c)) = `mean` in each cell, by bisection; 1 where nobody need leave."""
     low, high = np.zeros_like(mean), np.ones_like(mean)
     for _ in range(30):
         middle = (low + high) / 2
-        enough = np.minimum(safe, middle[..., None]).mean(axis=2) >= mean
+        enough = np.minimum(free, middle[..., None]).mean(axis=2) >= mean
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return high
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """part / whole, 0 where there is nothing."""
-    whole = np.broadcast_to(whole, part.shape)
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

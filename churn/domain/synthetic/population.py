@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from churn.domain.synthetic import drift, law, lifecycle, table
 from churn.domain.synthetic.blocks import Plot, plots
 from churn.domain.synthetic.columns import KEY, TARGET, TIMESTAMP
-from churn.domain.synthetic.customers import TOTAL_NOISE, Codes, Customers, Dollars, Floats, draw, draw_base, draw_cells
+from churn.domain.synthetic.customers import TOTAL_NOISE, Codes, Customers, Dollars, Floats, billed, draw_base, draw_cells, draw_payment
 from churn.domain.synthetic.tenure import LONGEST
 
 HORIZON = timedelta(days=30)
@@ -49,18 +50,25 @@ class Block:
         return table.labelled(rows, self._fate == lifecycle.CHURNS, self._fate == lifecycle.EXITS)
 
     def advance(self) -> None:
-        """To the next month: bills, birthdays, changes of contract, newcomers in the place of those who left."""
-        rng, members = self._plot.rng, self._members
+        """To the next month: bills, new contracts, newcomers in the place of those who left."""
+        rng, members, fate = self._plot.rng, self._members, self._fate
         _bill(rng, members, self.customers.monthly)
         members.tenure = lifecycle.aged(members.tenure)
-        changes = np.flatnonzero(self._fate >= lifecycle.CHANGES)
-        members.codes["Contract"][changes] = self._fate[changes] - lifecycle.CHANGES
-        left = np.flatnonzero((self._fate == lifecycle.CHURNS) | (self._fate == lifecycle.EXITS))
-        cells = draw_cells(rng, len(left), lifecycle.turnover().entry)
-        members.put(left, draw(rng, self._plot.serials(self._born, len(left)), *cells))
-        self._born += len(left)
+        changed = np.flatnonzero(fate >= lifecycle.CHANGES)
+        members.codes["Contract"][changed] = contract = fate[changed] - lifecycle.CHANGES
+        members.codes["PaymentMethod"][changed] = draw_payment(rng, contract)
+        self._replace(np.flatnonzero((fate == lifecycle.CHURNS) | (fate == lifecycle.EXITS)))
         self.month += 1
         self._fate = self._settle()
+
+    def _replace(self, left: npt.NDArray[np.intp]) -> None:
+        """Newcomers are such people as left, with a contract, a tenure and bills of their own."""
+        rng = self._plot.rng
+        contract, tenure = draw_cells(rng, len(left), lifecycle.turnover().entry)
+        codes = {name: codes[left] for name, codes in self._members.codes.items()}
+        codes |= {"Contract": contract, "PaymentMethod": draw_payment(rng, contract)}
+        self._members.put(left, billed(rng, self._plot.serials(self._born, len(left)), codes, tenure))
+        self._born += len(left)
 
     def _settle(self) -> Codes:
         usual = law.sigmoid(law.logit(self._members, "monthly"))

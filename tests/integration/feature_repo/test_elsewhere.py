@@ -52,7 +52,7 @@ def test_the_registry_may_lie_in_postgresql(postgres: str, tmp_path: Path) -> No
     env = {"CHURN_HOME": str(tmp_path / "home"), "CHURN_FEAST_REGISTRY": postgres, "CHURN_ONLINE_STORE": postgres}
     settings = Settings.load(env)
     made = contract()
-    with pytest.raises(UserError, match=r"\*\*\*.*registry holds nothing of this contract"):
+    with pytest.raises(UserError, match=r"\*\*\*@.*: the feature registry holds nothing of this contract"):
         training_set(settings, made, entities(made, [("a", NOW)]))
     source = write_source(made, tmp_path / "features", [customer("a", NOW - DAY, tenure=3)])
     apply(settings, made, source)
@@ -88,8 +88,8 @@ online.OnlineFeatures(settings, made).read(["a"])
 def test_importing_costs_nothing_until_it_is_used() -> None:
     code = """
 import sys, warnings
-filters = list(warnings.filters)
 from feature_repo import materialisation, names, online, registration, training
+filters = list(warnings.filters)
 assert not {"feast", "duckdb", "ibis", "pandas"} & set(sys.modules), sorted(sys.modules)
 import feature_repo.quiet
 assert "feast" in sys.modules and warnings.filters == filters

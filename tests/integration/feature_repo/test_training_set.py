@@ -26,6 +26,7 @@ from tests.integration.feature_repo.samples import (
     derived_table,
     entities,
     raw_table,
+    rewrite_raw,
     write_source,
 )
 
@@ -139,18 +140,17 @@ def test_a_run_that_was_overtaken_by_another_says_so(settings: Settings, tmp_pat
 @pytest.mark.parametrize("value", [EXACT + 1, -EXACT - 1])
 def test_an_integer_that_a_model_cannot_hold_is_refused(settings: Settings, tmp_path: Path, value: int) -> None:
     made = contract()
-    apply(settings, made, write_source(made, tmp_path / "features", [customer("a", NOW, balance=value)]))
+    source = write_source(made, tmp_path / "features", [customer("a", NOW)])
+    rewrite_raw(source, "balance", pa.array([value]))
+    apply(settings, made, source)
     with pytest.raises(UserError, match=r"column balance: holds integers beyond"):
         training_set(settings, made, entities(made, [("a", NOW)]))
 
 
 def test_a_source_of_another_type_is_refused(settings: Settings, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     made = contract()
     source = write_source(made, tmp_path / "features", [customer("a", NOW, tenure=3)])
-    raw = pq.read_table(f"{source}/raw.parquet")
-    pq.write_table(raw.set_column(2, "tenure", raw["tenure"].cast(pa.float64())), f"{source}/raw.parquet")
+    rewrite_raw(source, "tenure", pa.array([3.0]))
     apply(settings, made, source)
     with pytest.raises(TypeError, match="feature tenure holds double where the contract says int64"):
         training_set(settings, made, entities(made, [("a", NOW)]))

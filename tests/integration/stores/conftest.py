@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from churn.stores.retry import Backoff
@@ -15,7 +16,7 @@ from tests.servers import S3Server, postgres_server, s3_kind, s3_server
 
 QUICK = Backoff(attempts=6, base_s=0.001, cap_s=0.01)
 
-_buckets = itertools.count()
+_numbers = itertools.count()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,7 +35,7 @@ def s3() -> Iterator[S3Server]:
 @pytest.fixture
 def bucket(s3: S3Server) -> str:
     """The address of an empty bucket."""
-    return s3.make_bucket(f"bucket-{os.getpid()}-{next(_buckets)}")
+    return s3.make_bucket(f"bucket-{os.getpid()}-{next(_numbers)}")
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,18 @@ def postgres() -> Iterator[str]:
     """The URL of a real PostgreSQL database, password and all."""
     with postgres_server() as url:
         yield url
+
+
+@pytest.fixture
+def database_url(postgres: str) -> str:
+    """The URL of an empty PostgreSQL database."""
+    name = f"database_{next(_numbers)}"
+    connection = psycopg2.connect(postgres)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return postgres.replace("/churn?", f"/{name}?")
 
 
 @pytest.fixture

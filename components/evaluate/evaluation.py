@@ -43,8 +43,9 @@ class Comparison(Result):
     """Candidate against champion on the hold-out rows that neither was trained on.
 
     `mean`, `low` and `high` are of the paired difference in log-loss, below zero where the candidate is better; null
-    when the champion cannot score these rows, for the reason in `obstacle`. `metrics` are the champion's, at its own
-    threshold; `unknown` counts values it was given as null because its contract does not know them."""
+    when the champion cannot score these rows, for the reason in `obstacle`. `same` bundle, `identical` predictions.
+    `metrics` are the champion's, at its own threshold; `unknown` counts values it was given as null because its
+    contract does not know them."""
 
     version: int
     digest: str
@@ -53,6 +54,7 @@ class Comparison(Result):
     mean: float | None = None
     low: float | None = None
     high: float | None = None
+    same: bool = False
     identical: bool = False
     unknown: int = 0
     metrics: dict[str, float | None] = {}
@@ -84,10 +86,16 @@ class Points(Result):
     y: tuple[float, ...]
 
 
+class Roc(Points):
+    """False against true positive rate, with the threshold that gives each point, highest first."""
+
+    threshold: tuple[float, ...]
+
+
 class Curves(Result):
     """Of the hold-out. `profit`: share of customers contacted, riskiest first, against profit for 1,000 of all."""
 
-    roc: Points
+    roc: Roc
     precision_recall: Points
     profit: Points
     calibration: Calibration

@@ -1,0 +1,50 @@
+"""Evaluate, as a Kubeflow Pipelines component."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("model-training"), install_kfp_package=False)
+def evaluate(
+    contract: dsl.Input[dsl.Artifact],
+    bundle: dsl.Input[dsl.Model],
+    scored: dsl.Input[dsl.Dataset],
+    training: dsl.Input[dsl.Artifact],
+    validation: dsl.Input[dsl.Artifact],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    curves: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+    comparison: str = "",
+) -> NamedTuple("Verdict", [("passed", bool), ("reason", str)]):  # type: ignore[valid-type]
+    """Judges the bundle by the contract's gate and against the champion; a refusal ends well, with `passed` false."""
+    from components.reporting import reported
+
+    with reported():
+        from pathlib import Path
+
+        from churn.domain.contract import load
+        from churn.stores.settings import Settings
+        from components.evaluate import artifacts
+        from components.evaluate.inputs import Training, Validation
+        from components.evaluate.report import render
+        from components.evaluate.step import evaluate
+        from components.files import read_json, write_json
+
+        found = evaluate(
+            Settings.load(),
+            load(Path(contract.path)),
+            Path(bundle.path),
+            Path(scored.path),
+            read_json(training.path, Training),
+            read_json(validation.path, Validation),
+            comparison,
+        )
+        write_json(evaluation.path, found)
+        Path(report.path).write_text(render(found), encoding="utf-8")
+        artifacts.log_metrics(metrics, found)
+        artifacts.log_curves(curves, found)
+    return (found.passed, found.reason)

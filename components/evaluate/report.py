@@ -1,0 +1,96 @@
+"""The evaluation as one HTML page that a manager can read: no scripts, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.evaluate.evaluation import Check, Evaluation, Slice
+from components.evaluate.figures import figures
+from components.evaluate.words import number
+
+_QUESTIONS = {
+    "calibration": "Do predicted probabilities come true?",
+    "leakage": "Does no feature alone give the answer away?",
+    "latency": "Is one prediction fast enough?",
+    "determinism": "Do the same customers always get the same answer?",
+    "parity": "Does the served graph say what was trained?",
+    "null_parity": "Also where values are missing?",
+    "superior": "Is it better than the model that serves?",
+    "non-inferior": "Is it no worse than the model that serves?",
+}
+METRICS = {
+    "roc_auc": "Ranking (ROC AUC)",
+    "pr_auc": "Ranking of leavers (average precision)",
+    "log_loss": "Log-loss",
+    "brier": "Brier score",
+    "ece": "Calibration error (ECE)",
+    "lift_10": "Lift of the riskiest tenth",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "accuracy": "Accuracy",
+    "expected_profit": "Expected profit a customer",
+    "threshold": "Threshold",
+}
+_COMPARED = ("roc_auc", "log_loss", "brier", "ece", "expected_profit")
+_MARKED = 3
+
+
+def render(found: Evaluation) -> str:
+    """The whole page, from the evaluation alone."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "percent": percent, "plain": plain, "count": lambda value: f"{value:,.0f}"}
+    return environment.get_template("report.html.j2").render(
+        found=found,
+        holdout=found.metrics["holdout"],
+        cv=found.metrics["cv"],
+        figures=figures(found),
+        question=question,
+        metrics=METRICS,
+        compared=_COMPARED,
+        weakest=weakest(found.slices),
+        furthest=furthest(found.slices),
+    )
+
+
+def question(check: Check) -> str:
+    """What a check asks, in plain words."""
+    if check.check in _QUESTIONS:
+        return _QUESTIONS[check.check]
+    _, metric, end = check.check.split(".")
+    name = METRICS[metric]
+    return f"{name}: high enough?" if end == "min" else f"{name}: low enough?" if metric != "roc_auc" else f"{name}: plausible?"
+
+
+def weakest(slices: tuple[Slice, ...]) -> list[Slice]:
+    """The three slices whose customers are ranked worst."""
+    ranked = [one for one in slices if one.roc_auc is not None]
+    return sorted(ranked, key=lambda one: one.roc_auc or 0.0)[:_MARKED]
+
+
+def furthest(slices: tuple[Slice, ...]) -> list[Slice]:
+    """The three slices whose predicted share of leavers lies furthest from the observed one, in standard errors."""
+    return sorted(slices, key=_surprise, reverse=True)[:_MARKED]
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """.2537 as 25.4 %."""
+    return "" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def plain(name: str) -> str:
+    """A feature's name as words."""
+    return name.replace("_", " ")
+
+
+def _surprise(one: Slice) -> float:
+    variance = max(one.predicted * (1 - one.predicted), 1e-9) / one.rows
+    return float(abs(one.rate - one.predicted) / variance**0.5)

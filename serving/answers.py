@@ -1,0 +1,47 @@
+"""One customer's answer: the probability, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, UnsetType
+
+from churn.domain import decision
+from churn.domain.bundle import Bundle
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`decision` is whether to act: the probability reaches the threshold with the highest expected profit."""
+
+    probability: float
+    decision: bool
+    risk: decision.Risk
+    confidence: float
+    recommendation: str
+    model_name: str
+    model_version: int
+    customer_id: str | int | UnsetType = UNSET
+
+
+def judge(
+    bundle: Bundle, version: int, ids: Sequence[str | int | UnsetType], probabilities: npt.NDArray[np.float64]
+) -> list[Answer]:
+    """The answers to probabilities (n,) for n customers, with the ids they were asked by."""
+    return [_judge(bundle, version, key, p) for key, p in zip(ids, probabilities.tolist(), strict=True)]
+
+
+def _judge(bundle: Bundle, version: int, key: str | int | UnsetType, p: float) -> Answer:
+    risk = decision.risk(p, bundle.manifest.risk)
+    return Answer(
+        probability=p,
+        decision=p >= bundle.manifest.threshold,
+        risk=risk,
+        confidence=decision.confidence(p),
+        recommendation=decision.recommendation(bundle.contract, risk),
+        model_name=bundle.manifest.model,
+        model_version=version,
+        customer_id=key,
+    )

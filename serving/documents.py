@@ -1,0 +1,47 @@
+"""JSON bodies, and msgspec's complaints about them as faults."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from serving.errors import Fault, MalformedError
+
+T = TypeVar("T")
+
+BODY = "body"
+
+_PLACE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
+
+
+def parse(body: bytes) -> Any:
+    """The document in a body. Raises MalformedError for anything that is not JSON.
+
+    NaN, Infinity and 1e400 are let through, so that they are refused where the place they stand at has a name."""
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return _lenient(body)
+
+
+def _lenient(body: bytes) -> Any:
+    try:
+        document = json.loads(body)
+        msgspec.json.encode(document)  # refuses what could not be repeated in an answer: halves of surrogate pairs
+    except (ValueError, RecursionError) as error:
+        raise MalformedError([Fault(BODY, "is not JSON")]) from error
+    return document
+
+
+def shaped(document: Any, kind: type[T]) -> T:
+    """A document as a structure. Raises MalformedError that names the place where it is not one."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        found = _PLACE.fullmatch(str(error))
+        assert found
+        problem = found["problem"].replace("`", "'")
+        raise MalformedError([Fault(found["path"] or BODY, f"is not what it should be: {problem}")]) from error

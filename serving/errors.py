@@ -1,0 +1,101 @@
+"""What a request may be refused with: one class each, with its HTTP status, its gRPC code, and every fault found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong: where in the request (`instances[3].tenure`), and what."""
+
+    path: str
+    problem: str
+
+
+class RequestError(Exception):
+    """Why there is no answer. Nothing in it comes from another exception's text."""
+
+    status: int = 500
+    grpc: ClassVar[str] = "INTERNAL"
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+
+
+class FaultyRequestError(RequestError):
+    """A refusal because of faults; the message names the first of them."""
+
+    def __init__(self, details: Sequence[Fault]) -> None:
+        first = details[0]
+        more = f" (and {len(details) - 1} more)" if details[1:] else ""
+        super().__init__(f"{first.path} {first.problem}{more}", details)
+
+
+class MalformedError(FaultyRequestError):
+    """Not a request of the protocol: no JSON, no rows, tensors that do not fit their shapes."""
+
+    status, grpc, code = 400, "INVALID_ARGUMENT", "malformed"
+
+
+class InvalidValuesError(FaultyRequestError):
+    """Fields or values that the model's contract does not allow."""
+
+    status, grpc, code = 422, "INVALID_ARGUMENT", "invalid_values"
+
+
+class UnknownCustomerError(FaultyRequestError):
+    """Customers of whom the online store holds nothing."""
+
+    status, grpc, code = 404, "NOT_FOUND", "unknown_customer"
+
+
+class StaleCustomerError(FaultyRequestError):
+    """Customers whose stored values are too old to be answered from."""
+
+    status, grpc, code = 409, "FAILED_PRECONDITION", "stale_customer"
+
+
+class UnknownModelError(RequestError):
+    """A model that this server does not serve."""
+
+    status, grpc, code = 404, "NOT_FOUND", "unknown_model"
+
+
+class MediaTypeError(RequestError):
+    """A body that does not claim to be JSON."""
+
+    status, grpc, code = 415, "INVALID_ARGUMENT", "unsupported_media_type"
+
+
+class ForbiddenError(RequestError):
+    """Something that is not done on request."""
+
+    status, grpc, code = 403, "PERMISSION_DENIED", "forbidden"
+
+
+class NotSupportedError(RequestError):
+    """A part of the protocol that this server does not have."""
+
+    status, grpc, code = 501, "UNIMPLEMENTED", "not_supported"
+
+
+class UnavailableError(RequestError):
+    """Not now: the model is not ready, or the online store does not answer."""
+
+    status, grpc, code = 503, "UNAVAILABLE", "unavailable"
+
+
+class RouteError(RequestError):
+    """An address, or a method, that this server does not have."""
+
+    grpc, code = "NOT_FOUND", "not_found"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

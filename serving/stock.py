@@ -1,0 +1,45 @@
+"""KServe, imported without what its import does to the process: it reads the command line, and warns of its own past."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+_arguments = sys.argv
+sys.argv = sys.argv[:1]
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model, ModelServer
+        from kserve import errors as kserve_errors
+        from kserve.protocol.dataplane import DataPlane
+        from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+        from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
+        from kserve.protocol.grpc.server import GRPCServer
+        from kserve.protocol.grpc.servicer import InferenceServicer
+        from kserve.protocol.infer_type import RequestedOutput
+        from kserve.protocol.rest.server import RESTServer, metrics_handler
+        from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
+        from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
+finally:
+    sys.argv = _arguments
+
+__all__ = [
+    "DataPlane",
+    "ExceptionToStatusInterceptor",
+    "GRPCServer",
+    "InferInput",
+    "InferOutput",
+    "InferRequest",
+    "InferResponse",
+    "InferenceServicer",
+    "Model",
+    "ModelServer",
+    "RESTServer",
+    "RequestedOutput",
+    "grpc_predict_v2_pb2_grpc",
+    "kserve_errors",
+    "metrics_handler",
+    "register_v1_endpoints",
+    "register_v2_endpoints",
+]

@@ -1,0 +1,70 @@
+"""Every exception that ends a request as one of our refusals, and a refusal as REST and gRPC say it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from serving.documents import BODY
+from serving.errors import (
+    Fault,
+    MalformedError,
+    NotSupportedError,
+    RequestError,
+    RouteError,
+    UnavailableError,
+    UnknownModelError,
+)
+from serving.stock import kserve_errors
+
+_MALFORMED = (kserve_errors.InvalidInput, RequestValidationError, ClientDisconnect)
+_NOT_READY = (kserve_errors.ModelNotReady, kserve_errors.ServerNotReady, kserve_errors.ServerNotLive)
+_NOT_SUPPORTED = (NotImplementedError, kserve_errors.UnsupportedProtocol)
+
+HANDLED = (RequestError, HTTPException, kserve_errors.ModelNotFound, *_MALFORMED, *_NOT_READY, *_NOT_SUPPORTED)
+
+_TOLD = 20
+_RETRY_SECONDS = "1"
+
+
+def translate(error: Exception) -> RequestError:
+    """The refusal an exception means. What nobody foresaw becomes one that says nothing about it."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, kserve_errors.ModelNotFound):
+        return UnknownModelError("this server has no model of that name")
+    if isinstance(error, HTTPException):
+        return RouteError(error.detail, error.status_code)
+    if isinstance(error, _MALFORMED):
+        return MalformedError([Fault(BODY, "is not a request of the protocol")])
+    if isinstance(error, _NOT_READY):
+        return UnavailableError("the model is not ready")
+    if isinstance(error, _NOT_SUPPORTED):
+        return NotSupportedError("this server does not do that")
+    return RequestError("something went wrong in the server; its log says what")
+
+
+async def respond(request: Request, error: Exception) -> Response:
+    """The REST answer to a request that ended in an exception."""
+    refusal = translate(error)
+    headers = {"retry-after": _RETRY_SECONDS} if isinstance(refusal, UnavailableError) else {}
+    body = msgspec.json.encode(rest_body(refusal, open_inference=request.url.path.startswith("/v2")))
+    return Response(body, refusal.status, headers, media_type="application/json")
+
+
+def rest_body(refusal: RequestError, *, open_inference: bool) -> dict[str, Any]:
+    """`{"error": {"code", "message", "details"}}`; in the open inference protocol `error` is a string beside the rest."""
+    beside = {"code": refusal.code, "details": refusal.details}
+    return {"error": refusal.message, **beside} if open_inference else {"error": {"message": refusal.message, **beside}}
+
+
+def grpc_message(refusal: RequestError) -> str:
+    """The text of a gRPC status: the message, or one line a fault, not more than a header may hold."""
+    lines = [f"{fault.path} {fault.problem}" for fault in refusal.details[:_TOLD]]
+    more = [f"and {len(refusal.details) - _TOLD} more"] if len(refusal.details) > _TOLD else []
+    return "\n".join([*lines, *more]) or refusal.message
