@@ -23,7 +23,7 @@ class Known:
     """An entity's raw values by column, in the contract's order, and when they were true."""
 
     event_timestamp: datetime
-    values: dict[str, Plain]
+    raw: dict[str, Plain]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,19 +95,18 @@ def _online(address: str) -> dict[str, Any]:
 
 
 def _redis(parts: SplitResult) -> dict[str, Any]:
-    """Feast's own check of timestamps is off: it would keep a value from being corrected at the same timestamp."""
+    """Feast splits its connection string at commas and reads values as JSON.
+
+    Its own check of timestamps is off: it would keep a value from being corrected at the same timestamp."""
     options = {
-        "db": parts.path.strip("/") or "0",
+        "db": int(parts.path.strip("/") or 0),
         "username": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
-        "ssl": "true" if parts.scheme == "rediss" else "",
+        "ssl": parts.scheme == "rediss",
     }
-    given = [f"{name}={value}" for name, value in options.items() if value]
-    return {
-        "type": "redis",
-        "connection_string": ",".join([f"{parts.hostname}:{parts.port or 6379}", *given]),
-        "skip_dedup": True,
-    }
+    given = [f"{name}={json.dumps(value)}".replace(",", r"\u002c") for name, value in options.items() if value]
+    connection = ",".join([f"{parts.hostname}:{parts.port or 6379}", *given])
+    return {"type": "redis", "connection_string": connection, "skip_dedup": True}
 
 
 def _postgres(parts: SplitResult) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
-from churn.domain import decision
 from churn.domain.bundle import Bundle
+from churn.domain.decision import Risk, confidence, recommendation, risk
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -18,7 +18,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     probability: float
     decision: bool
-    risk: decision.Risk
+    risk: Risk
     confidence: float
     recommendation: str
     model_name: str
@@ -34,13 +34,13 @@ def judge(
 
 
 def _judge(bundle: Bundle, version: int, key: str | int | UnsetType, p: float) -> Answer:
-    risk = decision.risk(p, bundle.manifest.risk)
+    level = risk(p, bundle.manifest.risk)
     return Answer(
         probability=p,
         decision=p >= bundle.manifest.threshold,
-        risk=risk,
-        confidence=decision.confidence(p),
-        recommendation=decision.recommendation(bundle.contract, risk),
+        risk=level,
+        confidence=confidence(p),
+        recommendation=recommendation(bundle.contract, level),
         model_name=bundle.manifest.model,
         model_version=version,
         customer_id=key,

@@ -50,12 +50,11 @@ class Champion:
         return columns
 
     def _refuse_missing(self, asked: Asked, columns: Matrix, rows: list[int]) -> None:
-        needed = [(i, name) for i, (name, column) in enumerate(self.bundle.contract.columns.items()) if required(column)]
         faults = [
             Fault(asked.cell(row, name), f"{MISSING}: neither given nor stored")
             for row in rows
-            for position, name in needed
-            if np.isnan(columns[row, position])
+            for position, (name, column) in enumerate(self.bundle.contract.columns.items())
+            if required(column) and np.isnan(columns[row, position])
         ]
         if faults:
             raise InvalidValuesError(faults)

@@ -27,7 +27,7 @@ MISSING = "is missing"
 
 @dataclass(frozen=True)
 class Checked:
-    """Customers of a request: ids (UNSET without one), columns (n, k) with null as NaN, and which of those were given."""
+    """Customers of a request: ids (UNSET without one), columns (n, k) with null as NaN, and which were given (n, k)."""
 
     ids: list[str | int | UnsetType]
     columns: npt.NDArray[np.float64]

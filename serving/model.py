@@ -29,19 +29,19 @@ class ChurnModel(Model):  # type: ignore[misc]
     def start(self) -> None:
         """Nothing is left to be done."""
 
-    async def preprocess(self, payload: object, headers: dict[str, str] | None = None) -> Asked:
+    async def preprocess(self, payload: object, _headers: dict[str, str] | None = None) -> Asked:
         """What is asked. Raises RequestError."""
         return v2.decode(payload) if isinstance(payload, InferRequest) else v1.decode(payload)
 
     async def predict(
-        self, payload: Asked, headers: dict[str, str] | None = None, response_headers: dict[str, str] | None = None
+        self, payload: Asked, _headers: dict[str, str] | None = None, _answered: dict[str, str] | None = None
     ) -> dict[str, Any] | InferResponse:
         """The answers, in the protocol of the request. Raises RequestError."""
         if not self.ready:
             raise UnavailableError("the server is stopping")
         return payload.render(await asyncio.to_thread(self.champion.answer, payload))
 
-    async def explain(self, payload: Asked, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    async def explain(self, _payload: Asked, _headers: dict[str, str] | None = None) -> dict[str, Any]:
         """Raises NotSupportedError."""
         raise NotSupportedError("this server does not explain")
 

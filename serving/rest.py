@@ -35,7 +35,7 @@ class RestServer(RESTServer):  # type: ignore[misc]
 
     async def started(self) -> None:
         """Comes back when connections are taken."""
-        while not self._server.started:
+        while not self._server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
             await asyncio.sleep(0.01)
 
     def leave(self) -> None:

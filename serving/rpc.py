@@ -31,13 +31,13 @@ class RpcServer(GRPCServer):  # type: ignore[misc]
         grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         return int(self._server.add_insecure_port(self._address))
 
-    async def start(self, max_workers: int = 0) -> None:
+    async def start(self, _max_workers: int = 0) -> None:
         """Takes requests from now on."""
         await self._server.start()
 
 
 class _Servicer(InferenceServicer):  # type: ignore[misc]
-    async def RepositoryModelLoad(self, request: Any, context: Any) -> NoReturn:  # noqa: N802 - the service's name
+    async def RepositoryModelLoad(self, _request: Any, _context: Any) -> NoReturn:  # noqa: N802 - the service's name
         raise ForbiddenError("what serves is decided by a promotion, not by a request")
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> NoReturn:  # noqa: N802 - the service's name
@@ -45,7 +45,7 @@ class _Servicer(InferenceServicer):  # type: ignore[misc]
 
 
 class _Refusals(ExceptionToStatusInterceptor):  # type: ignore[misc]
-    async def handle_exception(self, ex: Exception, request_or_iterator: Any, context: Any, method_name: str) -> None:
+    async def handle_exception(self, ex: Exception, _request: Any, context: Any, method_name: str) -> None:
         refusal = translate(ex)
         if refusal.grpc == "INTERNAL":
             log.error("a request to %s failed", method_name, exc_info=ex)

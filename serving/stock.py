@@ -1,4 +1,4 @@
-"""KServe, imported without what its import does to the process: it reads the command line, and warns of its own past."""
+"""KServe, imported without what its import does to a process: it reads the command line, and warns of its past."""
 
 from __future__ import annotations
 

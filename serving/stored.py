@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from churn.domain import encoding
 from churn.domain.bundle import Bundle
-from churn.domain.contract import Contract
 from churn.stores.settings import Settings
 from feature_repo.names import Layout
 from feature_repo.online import Answer, Known, OnlineFeatures, Unknown
@@ -50,9 +49,10 @@ class StoredFeatures:
             log.warning("the online store does not answer: %s", error)
             raise UnavailableError("the online store does not answer; send all features, or ask later") from error
         self._refuse(answers, path)
-        known = [answer.values for answer in answers if isinstance(answer, Known)]
+        known = [answer.raw for answer in answers if isinstance(answer, Known)]
         columns = {name: [values[name] for values in known] for name in self._contract.raw}
-        return encoding.encode(self._contract, _typed(self._contract, columns))
+        table = pa.table(columns, schema=encoding.feature_schema(self._contract, self._contract.raw))
+        return encoding.encode(self._contract, table)
 
     def _opened(self) -> OnlineFeatures:
         with self._opening:
@@ -72,7 +72,3 @@ class StoredFeatures:
         if faults:
             raise StaleCustomerError(faults)
 
-
-def _typed(contract: Contract, columns: dict[str, list[object]]) -> pa.Table:
-    schema = encoding.feature_schema(contract, contract.raw)
-    return pa.table(columns, schema=schema)

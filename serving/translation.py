@@ -58,7 +58,7 @@ async def respond(request: Request, error: Exception) -> Response:
 
 
 def rest_body(refusal: RequestError, *, open_inference: bool) -> dict[str, Any]:
-    """`{"error": {"code", "message", "details"}}`; in the open inference protocol `error` is a string beside the rest."""
+    """`{"error": {"code", "message", "details"}}`; open inference wants `error` to be a string, beside the rest."""
     beside = {"code": refusal.code, "details": refusal.details}
     return {"error": refusal.message, **beside} if open_inference else {"error": {"message": refusal.message, **beside}}
 

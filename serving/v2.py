@@ -53,7 +53,7 @@ class Tensors(Asked):
     def customer(self, row: int) -> str:
         return f"inputs.*[{row}]"
 
-    def places(self, name: str, rows: Sequence[int]) -> list[str]:
+    def places(self, name: str, _rows: Sequence[int]) -> list[str]:
         return [f"inputs.{shown(name)}"]
 
     def render(self, answers: Sequence[Answer]) -> InferResponse:

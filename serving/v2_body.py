@@ -66,7 +66,9 @@ def _size(json_length: str | None, total: int) -> int:
 
 def _raw(tensors: list[Input], tail: bytes) -> list[bytes | None]:
     """The bytes of each tensor, None for one whose values stand in the JSON."""
-    faults, found, start = [], [], 0
+    faults: list[Fault] = []
+    found: list[bytes | None] = []
+    start = 0
     for tensor in tensors:
         place, size = f"inputs.{shown(tensor.name)}", tensor.parameters.get("binary_data_size")
         if (size is None) == (tensor.data is UNSET):

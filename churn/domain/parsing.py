@@ -24,6 +24,9 @@ EXACT = 2**53
 """The largest integer that float64, and so the graph, holds exactly."""
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_DIGITS = r"^[+-]?0*\d{1,18}$"
+_DIGITS_19 = r"^[+-]?\d{19}$"
+_LARGEST = str(2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def _values(table: pa.Table, name: str) -> pa.Array:
     values = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
     if pa.types.is_floating(values.type):
         return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
     return values
@@ -119,9 +124,9 @@ def _values(table: pa.Table, name: str) -> pa.Array:
 
 def _present(contract: Contract, name: str, values: pa.Array) -> pa.Array:
     """The values with the contract's missing words turned to null; a word that names a category is not missing."""
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+    if not pa.types.is_string(values.type):
         return values
-    trimmed = pc.utf8_trim_whitespace(values).cast(pa.string())
+    trimmed = pc.utf8_trim_whitespace(values)
     column = contract.columns.get(name)
     meant = {*column.categories, *column.cleaning.spelling} if column else set()
     words = [word for word in contract.validation.missing if word not in meant]
@@ -131,13 +136,13 @@ def _present(contract: Contract, name: str, values: pa.Array) -> pa.Array:
 def _parse(contract: Contract, name: str, kind: pa.DataType, values: pa.Array) -> tuple[pa.Array, str]:
     present = _present(contract, name, values)
     if name == contract.target.column:
-        return _target(
-            contract, text(present)
-        ), f"is not a value of the target ('{contract.target.positive}' means positive)"
+        return _target(contract, present), f"is not a value of the target ('{contract.target.positive}' means positive)"
     if kind == TIMESTAMP:
         return timestamps(present), "is not a date or time"
+    if contract.key and name == contract.key.column and kind == pa.int64():
+        return _integers(present), "is not an integer of at most 64 bits"  # a key enters no graph
     if kind == pa.int64():
-        return _integers(present), f"is not an integer of at most {EXACT}"
+        return _exact(_integers(present)), f"is not an integer of at most {EXACT}"
     if kind == pa.float64():
         return _numbers(present), "is not a number"
     column = contract.columns.get(name)
@@ -145,32 +150,73 @@ def _parse(contract: Contract, name: str, kind: pa.DataType, values: pa.Array) -
 
 
 def text(values: pa.Array) -> pa.Array:
-    """Values as text: booleans as true and false, whole floats without a fraction."""
+    """Values as text: booleans as true and false, whole numbers without a fraction. What has no text comes out null."""
+    if pa.types.is_decimal(values.type):
+        values = _cast(values, pa.float64())
     if pa.types.is_floating(values.type):
         whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), pa.scalar(float(EXACT))))
         integers = (
             pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False).cast(pa.string())
         )
         return pc.coalesce(integers, values.cast(pa.string()))
-    return values.cast(pa.string())
+    return _cast(values, pa.string())
+
+
+def _shown(values: pa.Array) -> pa.Array:
+    """Values as people may see them, whatever their type."""
+    shown = text(values)
+    if shown.null_count == values.null_count:
+        return shown
+    return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The values as another type; all null where Arrow knows no way between the two."""
+    try:
+        return values.cast(kind, safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return pa.nulls(len(values), kind)
 
 
 def _numbers(values: pa.Array) -> pa.Array:
     if pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type):
         return pa.nulls(len(values), pa.float64())
     if pa.types.is_string(values.type):
-        values = pc.if_else(pc.match_substring_regex(values, _NUMBER), values, pa.scalar(None, pa.string()))
-    numbers = values.cast(pa.float64(), safe=False)
-    return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
+        values = _only(values, pc.match_substring_regex(values, _NUMBER))
+    numbers = _cast(values, pa.float64())
+    return _only(numbers, pc.is_finite(numbers))
 
 
 def _integers(values: pa.Array) -> pa.Array:
+    """int64, exactly: integers and their text as they are; other numbers where they are whole and below 2^53."""
     if pa.types.is_integer(values.type):
-        exact = pc.and_(pc.less_equal(values, pa.scalar(EXACT)), pc.greater_equal(values, pa.scalar(-EXACT)))
-        return pc.if_else(exact, values, pa.scalar(None, values.type)).cast(pa.int64())
+        fits = (
+            pc.less_equal(values, pa.scalar(2**63 - 1, pa.uint64()))
+            if values.type == pa.uint64()
+            else pc.is_valid(values)
+        )
+        return _only(values, fits).cast(pa.int64())
     numbers = _numbers(values)
-    exact = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), pa.scalar(float(EXACT))))
-    return pc.if_else(exact, numbers, pa.scalar(None, pa.float64())).cast(pa.int64(), safe=False)
+    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), pa.scalar(float(EXACT))))
+    rounded = _only(numbers, whole).cast(pa.int64(), safe=False)
+    return pc.coalesce(_digits(values), rounded) if pa.types.is_string(values.type) else rounded
+
+
+def _digits(values: pa.Array) -> pa.Array:
+    """int64 of text that is digits alone and fits."""
+    unsigned = pc.utf8_ltrim(values, "+-")
+    long = pc.and_(pc.match_substring_regex(values, _DIGITS_19), pc.less_equal(unsigned, pa.scalar(_LARGEST)))
+    fits = pc.or_(pc.match_substring_regex(values, _DIGITS), long)
+    return pc.utf8_ltrim(_only(values, fits), "+").cast(pa.int64())
+
+
+def _exact(values: pa.Array) -> pa.Array:
+    """Integers that float64, and so the graph, holds."""
+    return _only(values, pc.and_(pc.less_equal(values, pa.scalar(EXACT)), pc.greater_equal(values, pa.scalar(-EXACT))))
+
+
+def _only(values: pa.Array, keep: pa.Array) -> pa.Array:
+    return pc.if_else(keep, values, pa.scalar(None, values.type))
 
 
 def _spelled(values: pa.Array, spelling: Mapping[str, str]) -> pa.Array:
@@ -181,15 +227,21 @@ def _spelled(values: pa.Array, spelling: Mapping[str, str]) -> pa.Array:
 
 
 def _target(contract: Contract, values: pa.Array) -> pa.Array:
-    positive = pc.equal(values, pa.scalar(_word(contract.target.positive)))
+    words = comparable(values)
+    positive = pc.equal(words, _word(contract.target.positive))
     if contract.target.negative is None:
         return positive.cast(pa.int64())
-    negative = pc.equal(values, pa.scalar(_word(contract.target.negative)))
-    return pc.if_else(pc.or_(positive, negative), positive.cast(pa.int64()), pa.scalar(None, pa.int64()))
+    negative = pc.equal(words, _word(contract.target.negative))
+    return _only(positive.cast(pa.int64()), pc.or_(positive, negative))
 
 
-def _word(value: object) -> str:
-    return str(text(pa.array([value]))[0])
+def comparable(values: pa.Array) -> pa.Array:
+    """Text by which target values are compared: letters in lower case, numbers as `text` has them."""
+    return pc.coalesce(text(_numbers(values)), pc.utf8_lower(pc.utf8_trim_whitespace(text(values))))
+
+
+def _word(value: object) -> pa.Scalar:
+    return comparable(pa.array([value]))[0]
 
 
 def timestamps(values: pa.Array) -> pa.Array:
@@ -197,7 +249,7 @@ def timestamps(values: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(values.type) and values.type.tz:
         return values.cast(TIMESTAMP)
     if pa.types.is_temporal(values.type):
-        return values.cast(pa.timestamp("us"), safe=False).cast(TIMESTAMP)
+        return _cast(_cast(values, pa.timestamp("us")), TIMESTAMP)
     if not pa.types.is_string(values.type):
         return pa.nulls(len(values), TIMESTAMP)
     import pandas as pd

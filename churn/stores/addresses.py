@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from churn.domain.errors import UserError
 
-_PASSWORD = re.compile(r"(://[^:@/\s]*):\S*@")
+_PASSWORD = re.compile(r"(://[^:@/\s]*):(\S*)@")
 _PASSWORD_FIELD = re.compile(r"((?:password|sslpassword)=)[^&\s]+", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -54,7 +54,7 @@ def url(name: str, value: str, schemes: tuple[str, ...]) -> str:
         raise UserError(f"'{redacted(value)}' is no address of a known kind", where=name, remedy=f"known are {known}")
     if scheme == "sqlite":
         return f"sqlite:///{folder(name, rest.removeprefix('/'))}"
-    _check_port(name, value)
+    _check_server(name, value)
     return f"{scheme}://{rest}"
 
 
@@ -70,7 +70,7 @@ def endpoint(name: str, value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or "@" in parts.netloc:
         raise UserError(f"'{redacted(value)}' is no endpoint", where=name, remedy="write http://host:port")
-    _check_port(name, value)
+    _check_server(name, value)
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -79,12 +79,13 @@ def sqlite_file(address: str) -> Path | None:
     return Path(address.removeprefix("sqlite:///")) if address.startswith("sqlite:///") else None
 
 
-def _check_port(name: str, value: str) -> None:
+def _check_server(name: str, value: str) -> None:
+    """Refuses what drivers would take for a host or a port, and quote, although it is a part of the password."""
+    password = _PASSWORD.search(value)
+    if password and set(password[2]) & set("/?#@"):
+        remedy = "percent-encode the special characters of the password"
+        raise UserError(f"'{redacted(value)}' is ambiguous", where=name, remedy=remedy)
     try:
         _ = urlsplit(value).port
     except ValueError as error:
-        raise UserError(
-            f"the port in '{redacted(value)}' is no number",
-            where=name,
-            remedy="percent-encode special characters of a password",
-        ) from error
+        raise UserError(f"the port in '{redacted(value)}' is no number", where=name) from error

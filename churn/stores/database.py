@@ -29,7 +29,7 @@ def engine(url: str) -> Engine:
 
 @contextmanager
 def reached(url: str, setting: str = "CHURN_DATABASE") -> Iterator[Engine]:
-    """The engine of a database that answers, closed at the end. Raises UserError naming the setting when it does not."""
+    """The engine of a database that answers, closed at the end. Raises UserError naming `setting` when it does not."""
     from sqlalchemy.exc import OperationalError
 
     database = engine(url)

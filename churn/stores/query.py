@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from churn.domain.errors import UserError
+from churn.stores import addresses
 from churn.stores.addresses import redacted
 
 if TYPE_CHECKING:
@@ -56,9 +57,8 @@ def stream_query(url: str, query: str, *, timeout_s: float = 600, batch_rows: in
 def _reading(url: str, timeout_s: float) -> Iterator[connection]:
     import psycopg2
 
+    url = addresses.url("the query's database", url, ("postgresql",))
     where = redacted(url)
-    if not url.startswith("postgresql://"):
-        raise UserError("is no PostgreSQL address", where, "write postgresql://user@host/database")
     try:
         database = psycopg2.connect(url, connect_timeout=10, application_name="churn")
     except psycopg2.Error as error:
@@ -87,12 +87,12 @@ def _batch(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> pa.Rec
 def _array(column: Column, cells: Sequence[Any]) -> pa.Array:
     if column.type_code == _NUMERIC:
         return _numbers(column, cells)
-    try:
-        return pa.array(cells, _TYPES.get(column.type_code, pa.string()))
-    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        raise UserError(
-            "is of a type that no table of customers can hold", f"column '{column.name}'", "cast it to text"
-        ) from error
+    if column.type_code in _TYPES:
+        return pa.array(cells, _TYPES[column.type_code])
+    if not all(cell is None or isinstance(cell, str) for cell in cells):
+        problem = "is of a type that no table of customers can hold"
+        raise UserError(problem, f"column '{column.name}'", "cast it to text")
+    return pa.array(cells, pa.string())
 
 
 def _numbers(column: Column, cells: Sequence[Decimal | None]) -> pa.Array:
@@ -120,10 +120,7 @@ def _distinct(columns: Sequence[Column]) -> Sequence[Column]:
 def _reason(error: Exception, url: str) -> str:
     """The first line of the driver's message, which may quote the address or parts of it."""
     first = redacted(str(error).strip().split("\n", 1)[0])
-    try:
-        password = urlsplit(url).password or ""
-    except ValueError:
-        return "the address cannot be read"
+    password = urlsplit(url).password or ""
     for secret in filter(None, {password, unquote(password)}):
         first = first.replace(secret, "***")
     return first or type(error).__name__

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 360, 280
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 58, 22, 14, 44
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Axis:
 
     def text(self, value: float) -> str:
         """A tick's label."""
-        return f"{100 * value:.0f} %" if self.percent else f"{value:,.6g}"
+        return f"{100 * value:.0f}\N{NO-BREAK SPACE}%" if self.percent else f"{value:,.6g}"
 
 
 @dataclass(frozen=True)
@@ -87,5 +87,5 @@ class Chart:
 def reach(values: Sequence[float]) -> tuple[float, float]:
     """An axis that holds the values and zero, with a little room above and below."""
     low, high = min(0.0, *values), max(0.0, *values)
-    room = 0.05 * ((high - low) or 1.0)
+    room = 0.12 * ((high - low) or 1.0)
     return (low - room if low < 0 else 0.0), high + room

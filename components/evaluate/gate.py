@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from churn.domain.contract import Contract, Gate
 from churn.domain.metrics import SMALLER_IS_BETTER
 from components.evaluate.evaluation import Check, Comparison, Rule
@@ -38,8 +40,8 @@ def checks(contract: Contract, found: Findings, rule: Rule) -> tuple[Check, ...]
         _leakage(gate, found.alone),
         _at_most("latency", "latency", found.latency_ms, gate.latency_ms, " ms"),
         _determinism(found),
-        _at_most("parity", "the largest difference between graph and estimator", found.parity, gate.parity),
-        _at_most("null_parity", "the same difference with nulls", found.null_parity, gate.parity),
+        _at_most("parity", "largest difference between graph and estimator", found.parity, gate.parity),
+        _at_most("null_parity", "largest difference with nulls", found.null_parity, gate.parity),
         _comparison(contract, found.comparison, rule),
     )
 
@@ -72,23 +74,15 @@ def _metrics(gate: Gate, holdout: Mapping[str, float]) -> Iterator[Check]:
 def _leakage(gate: Gate, alone: Mapping[str, float]) -> Check:
     highest, value = max(alone.items(), key=lambda item: item[1])
     leaks = [name for name, auc in alone.items() if not auc <= gate.leak_auc]
-    subject = f"the AUC of {', '.join(leaks)} alone" if leaks else f"the highest AUC of one feature alone ({highest})"
-    return Check(
-        check="leakage",
-        value=value,
-        bound=gate.leak_auc,
-        passed=not leaks,
-        note=f"{subject}, {at_most(value, gate.leak_auc)}" if len(leaks) != 1 else f"{subject} {at_most(value, gate.leak_auc)}",
-    )
+    subject = f"AUC of {', '.join(leaks)} alone" if leaks else f"highest AUC of one feature alone ({highest})"
+    return _at_most("leakage", subject, value, gate.leak_auc)
 
 
 def _determinism(found: Findings) -> Check:
-    apart = found.batch_difference
-    note = f"the difference between a row alone and in a batch {at_most(apart, BATCH_TOLERANCE)}"
-    if not found.repeats:
-        note = "the same rows get another answer the second time"
-    passed = found.repeats and apart <= BATCH_TOLERANCE
-    return Check(check="determinism", value=apart, bound=BATCH_TOLERANCE, passed=passed, note=note)
+    check = _at_most("determinism", "difference between a row alone and in a batch", found.batch_difference, BATCH_TOLERANCE)
+    if found.repeats:
+        return check
+    return replace(check, passed=False, note="the same rows get another answer the second time")
 
 
 def _comparison(contract: Contract, found: Comparison | None, rule: Rule) -> Check:

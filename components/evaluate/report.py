@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.evaluate.evaluation import Check, Evaluation, Slice
 from components.evaluate.figures import figures
-from components.evaluate.words import number
+from components.evaluate.words import number, spread
 
 _QUESTIONS = {
     "calibration": "Do predicted probabilities come true?",
@@ -47,13 +47,14 @@ def render(found: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "plain": plain, "count": lambda value: f"{value:,.0f}"}
+    environment.filters |= {"number": number, "percent": percent, "plain": plain, "count": count, "money": money}
     return environment.get_template("report.html.j2").render(
         found=found,
         holdout=found.metrics["holdout"],
         cv=found.metrics["cv"],
         figures=figures(found),
         question=question,
+        spread=spread,
         metrics=METRICS,
         compared=_COMPARED,
         weakest=weakest(found.slices),
@@ -81,9 +82,19 @@ def furthest(slices: tuple[Slice, ...]) -> list[Slice]:
     return sorted(slices, key=_surprise, reverse=True)[:_MARKED]
 
 
-def percent(share: float | None, digits: int = 1) -> str:
+def percent(share: float, digits: int = 1) -> str:
     """.2537 as 25.4 %."""
-    return "" if share is None else f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def count(value: float) -> str:
+    """12,345."""
+    return f"{value:,.0f}"
+
+
+def money(value: float) -> str:
+    """10, 12.50 or 8,099: cents where there are any."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:,.2f}"
 
 
 def plain(name: str) -> str:

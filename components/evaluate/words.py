@@ -13,6 +13,14 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if size >= 0.01 else f"{value:.2g}"
 
 
+def spread(mean: float | None, deviation: float | None) -> str:
+    """Mean and deviation with as many decimals as each other: 0.850 ± 0.015; 0.0068 ± 0.0005."""
+    if mean is None or deviation is None or mean != mean or deviation != deviation:  # noqa: PLR0124 - NaN
+        return number(mean)
+    decimals = 3 if abs(mean) >= 0.01 else 4
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+
+
 def apart(value: float | None, bound: float) -> tuple[str, str]:
     """Both as text, with decimals enough to tell them apart."""
     short, limit = number(value), f"{bound:g}"

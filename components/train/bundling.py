@@ -1,4 +1,4 @@
-"""A fitted model written down as a bundle."""
+"""A fitted model written down as a bundle, and what it says of every row of its training set."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn.domain import bundle, encoding
+from churn.domain import bundle
 from churn.domain.derivation import Derivation
 from churn.domain.partition import unit_hash
 from churn.domain.preparation import design_model
+from components.train.data import TrainingSet
 from components.train.fitting import Model
-from components.train.selection import Judged
-
-Vector = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float64]
+from feature_repo import names
 
 REFERENCE_ROWS = 10_000
 EXAMPLE_ROWS = 5
@@ -27,40 +25,54 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "xgboos
 _SALT = "churn/reference/1"
 
 
-def write(
-    folder: Path,
-    model: Model,
-    chosen: Judged,
-    features: pa.Table,
-    columns: Matrix,
-    keys: pa.ChunkedArray,
-    *,
-    data: str,
-    online: bundle.Online,
-) -> str:
-    """Writes the bundle of `model`; gives its digest.
-
-    `features` (typed), `columns` (n, k) and `keys` are the development rows', in one order; `data` is the snapshot's
-    digest."""
+def write(folder: Path, model: Model, data: TrainingSet) -> str:
+    """Writes the bundle of `model` into an empty folder; gives its digest."""
     contract = model.contract
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model.graph.SerializeToString())
     (folder / "derivation.onnx").write_bytes(Derivation(contract).model.SerializeToString())
     (folder / "design.onnx").write_bytes(design_model(contract, model.preparation).SerializeToString())
     (folder / "contract.yaml").write_text(contract.to_yaml(), encoding="utf-8")
-    booster = _write_booster(folder, model)
-    _write_reference(folder, features, keys, chosen.oof)
-    _write_example(folder, model, columns[:EXAMPLE_ROWS])
-    manifest = bundle.Manifest(
+    _write_reference(folder, model, data)
+    _write_example(folder, model, data)
+    return bundle.write(folder, _manifest(model, data, booster=_write_booster(folder, model)))
+
+
+def example_columns(data: TrainingSet) -> npt.NDArray[np.float64]:
+    """A few development rows (5, k): the bundle's example, and MLflow's."""
+    return data.columns[data.development[:EXAMPLE_ROWS]]
+
+
+def write_scored(path: Path, model: Model, data: TrainingSet) -> None:
+    """Every row with its fold, its out-of-fold probability, and what the fitted estimators say of it (`prediction`)."""
+    fold, oof = np.full(len(data.y), -1), np.full(len(data.y), np.nan)
+    fold[data.development], oof[data.development] = data.rows.fold, model.chosen.oof
+    added = {
+        "holdout": pa.array(data.holdout),
+        "fold": pa.array(fold, mask=fold < 0),
+        "oof": pa.array(oof, mask=np.isnan(oof)),
+        "prediction": pa.array(model.predict(data.features)),
+    }
+    table = data.table
+    for name, values in added.items():
+        table = table.append_column(name, values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, compression="zstd")
+
+
+def _manifest(model: Model, data: TrainingSet, booster: str) -> bundle.Manifest:
+    contract, candidate = model.contract, model.chosen.candidate
+    layout = names.layout(contract)
+    return bundle.Manifest(
         model=contract.name,
-        candidate=chosen.candidate.name,
-        estimator=chosen.candidate.estimator or chosen.candidate.ensemble,
+        candidate=candidate.name,
+        estimator=candidate.estimator or candidate.ensemble,
         contract=contract.digest,
-        data=data,
-        threshold=chosen.threshold,
+        data=data.digest,
+        threshold=model.chosen.threshold,
         risk=contract.risk,
-        metrics={name: spread.mean for name, spread in chosen.cv.items()},
-        online=online,
+        metrics={name: spread.mean for name, spread in model.chosen.cv.items()},
+        online=bundle.Online(project=layout.project, view=layout.view, ttl_days=contract.ttl_days),
         design=model.preparation.names,
         origins=model.preparation.origins,
         dropped=model.preparation.dropped,
@@ -68,39 +80,39 @@ def write(
         versions={name: metadata.version(name) for name in LIBRARIES},
         files={},
     )
-    return bundle.write(folder, manifest)
 
 
 def _write_booster(folder: Path, model: Model) -> str:
     """The native booster of a single XGBoost or LightGBM model; gives its file's name, or nothing for another model."""
-    estimator = model.parts[0].pipeline["model"]
-    package = type(estimator).__module__.partition(".")[0]
-    if len(model.parts) > 1 or len(model.parts[0].pipeline.steps) > 1 or package not in {"xgboost", "lightgbm"}:
+    pipeline = model.parts[0].pipeline
+    estimator = pipeline["model"]
+    if len(model.parts) > 1 or len(pipeline.steps) > 1:
         return ""
-    if package == "xgboost":
-        estimator.get_booster().save_model(folder / "booster.ubj")
-        return "booster.ubj"
-    estimator.booster_.save_model(folder / "booster.txt")
-    return "booster.txt"
+    match type(estimator).__module__.partition(".")[0]:
+        case "xgboost":
+            estimator.get_booster().save_model(folder / "booster.ubj")
+            return "booster.ubj"
+        case "lightgbm":
+            estimator.booster_.save_model(folder / "booster.txt")
+            return "booster.txt"
+    return ""
 
 
-def _write_reference(folder: Path, features: pa.Table, keys: pa.ChunkedArray, oof: Vector) -> None:
+def _write_reference(folder: Path, model: Model, data: TrainingSet) -> None:
     """Features and out-of-fold predictions of a sample fixed by the keys' hashes, without the keys."""
+    oof = model.chosen.oof
     judged = np.nonzero(~np.isnan(oof))[0]
-    place = unit_hash(keys, _SALT)[judged]
+    place = unit_hash(data.keys.take(data.development[judged]), _SALT)
     rows = np.sort(judged[np.argsort(place, kind="stable")[:REFERENCE_ROWS]])
-    table = features.take(rows).append_column("probability", pa.array(oof[rows]))
+    features = data.table.select(data.contract.features).take(data.development[rows])
+    table = features.append_column("probability", pa.array(oof[rows]))
     pq.write_table(table, folder / "reference.parquet", compression="zstd")
 
 
-def _write_example(folder: Path, model: Model, columns: Matrix) -> None:
+def _write_example(folder: Path, model: Model, data: TrainingSet) -> None:
     """A few rows and the estimators' own answers to them."""
-    own = model.predict(Derivation(model.contract).run(columns))
+    columns = example_columns(data)
+    own = model.predict(data.features[data.development[: len(columns)]])
     rows = [[None if np.isnan(value) else float(value) for value in row] for row in columns]
     example = bundle.Example(rows, [round(float(p), 9) for p in own])
     (folder / "example.json").write_bytes(msgspec.json.encode(example))
-
-
-def typed_features(model: Model, table: pa.Table) -> pa.Table:
-    """The contract's features of a training set, in its order."""
-    return table.select(model.contract.features).cast(encoding.feature_schema(model.contract, model.contract.features))

@@ -10,23 +10,27 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from churn.domain.contract import Contract
+from churn.domain.contract import Candidate, Contract
 from churn.domain.derivation import Derivation
 from churn.domain.graph import Graph
 from churn.domain.preparation import Preparation
 from components.train import ensembles, estimators, selection
 from components.train.assembly import Part, assemble
 from components.train.estimators import Balance
+from components.train.selection import Judged, Rows
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
+_PARITY_ROWS = 10_000
+
 
 @dataclass(frozen=True)
 class Model:
-    """Fitted estimators (one, or an ensemble's members with their blend) behind their preparations."""
+    """The `chosen` candidate as fitted estimators (one, or an ensemble's members and their blend)."""
 
     contract: Contract
+    chosen: Judged
     parts: tuple[Part, ...]
     blend: ensembles.Blend | None = None
 
@@ -45,8 +49,11 @@ class Model:
         """The preparation of the estimator, or of an ensemble's first member."""
         return self.parts[0].preparation
 
-    def parity(self, columns: Matrix) -> float:
-        """The largest difference between graph and estimators over columns (n, k) with each column null in turn."""
+    def null_parity(self, columns: Matrix) -> float:
+        """The largest difference between graph and estimators over columns (n, k) with each column null in turn.
+
+        Of many rows, some ten thousand that lie evenly."""
+        columns = columns[:: -(-len(columns) // _PARITY_ROWS)]
         graph, derivation = Graph(self.graph.SerializeToString()), Derivation(self.contract)
         worst = 0.0
         for position in range(columns.shape[1]):
@@ -57,24 +64,18 @@ class Model:
         return worst
 
 
-def fit(
-    contract: Contract,
-    rows: selection.Rows,
-    chosen: selection.Judged,
-    judged: Sequence[selection.Judged],
-    balance: Balance,
-) -> Model:
+def fit(contract: Contract, rows: Rows, chosen: Judged, judged: Sequence[Judged], balance: Balance) -> Model:
     """The chosen candidate, or all members of a chosen ensemble, fitted on every development row."""
     if not chosen.candidate.ensemble:
-        return Model(contract, (_part(contract, rows, chosen, balance),))
+        return Model(contract, chosen, (_part(contract, rows, chosen.candidate, balance),))
     members = selection.members_of(chosen.candidate, judged)
     oof = np.column_stack([one.oof for one in members])
-    seen = ~np.isnan(oof).any(axis=1)
+    seen = rows.fold >= 0
     blend = ensembles.blend(chosen.candidate, rows.y[seen], oof[seen])
-    return Model(contract, tuple(_part(contract, rows, one, balance) for one in members), blend)
+    return Model(contract, chosen, tuple(_part(contract, rows, one.candidate, balance) for one in members), blend)
 
 
-def _part(contract: Contract, rows: selection.Rows, one: selection.Judged, balance: Balance) -> Part:
-    preparation = Preparation(contract, rows.features, impute=estimators.imputed(one.candidate, balance))
+def _part(contract: Contract, rows: Rows, candidate: Candidate, balance: Balance) -> Part:
+    preparation = Preparation(contract, rows.features, impute=estimators.imputed(candidate, balance))
     design = preparation.transform(rows.features)
-    return Part(preparation, estimators.fit(estimators.build(one.candidate), design, rows.y, balance))
+    return Part(preparation, estimators.fit(candidate, design, rows.y, balance))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -15,11 +15,10 @@ import numpy.typing as npt
 
 from churn.domain import decision, metrics
 from churn.domain.contract import Candidate, Contract
-from churn.domain.errors import UserError
 from churn.domain.partition import Fold
 from churn.domain.preparation import Preparation
 from components.train import ensembles, estimators
-from components.train.estimators import Balance
+from components.train.estimators import Balance, Design
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -33,7 +32,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class CandidateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How one candidate did; `note` says why one was left out."""
+    """How one candidate did; `note` says why one was left out or could not be chosen."""
 
     name: str
     chosen: bool = False
@@ -49,13 +48,22 @@ class Rows:
     y: Vector
     folds: Sequence[Fold]
 
-    @property
+    @cached_property
     def fold(self) -> npt.NDArray[np.int64]:
         """The fold that judges each row; -1 for a row that none does."""
         number = np.full(len(self.y), -1)
         for position, fold in enumerate(self.folds):
             number[fold.test] = position
         return number
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that a fold's metric depends on here."""
+        found = hashlib.sha256(np.ascontiguousarray(self.features))
+        found.update(self.y.tobytes())
+        for fold in self.folds:
+            found.update(fold.train.tobytes() + b"|" + fold.test.tobytes() + b"|")
+        return found.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -77,31 +85,41 @@ class Folds:
 
     def __init__(self, contract: Contract, rows: Rows, balance: Balance) -> None:
         self.contract, self.rows, self.balance = contract, rows, balance
-        self._designs: dict[tuple[int, bool], tuple[estimators.Design, estimators.Design]] = {}
-        for number in range(len(rows.folds)):
-            for impute in (False, True):
-                self._designs[number, impute] = self._prepare(rows.folds[number], impute=impute)
+        self._designs = {
+            (number, impute): self._prepare(fold, impute=impute)
+            for number, fold in enumerate(rows.folds)
+            for impute in (False, True)
+        }
 
-    def _prepare(self, fold: Fold, *, impute: bool) -> tuple[estimators.Design, estimators.Design]:
-        preparation = Preparation(self.contract, self.rows.features[fold.train], impute=impute)
-        return tuple(preparation.transform(self.rows.features[part]) for part in (fold.train, fold.test))  # type: ignore[return-value]
+    def _prepare(self, fold: Fold, *, impute: bool) -> tuple[Design, Design]:
+        features = self.rows.features
+        preparation = Preparation(self.contract, features[fold.train], impute=impute)
+        return preparation.transform(features[fold.train]), preparation.transform(features[fold.test])
 
-    def predict(self, candidate: Candidate, number: int, params: dict[str, Any] | None = None) -> Vector:
+    def predict(self, candidate: Candidate, number: int) -> Vector:
         """Probabilities for the rows fold `number` judges, from the rows it trains on."""
         train, test = self._designs[number, estimators.imputed(candidate, self.balance)]
         y = self.rows.y[self.rows.folds[number].train]
-        fitted = estimators.fit(estimators.build(candidate, params), train, y, self.balance)
-        return estimators.predict(fitted, test)
+        return estimators.predict(estimators.fit(candidate, train, y, self.balance), test)
+
+    def in_turn(self, candidate: Candidate) -> Generator[tuple[Fold, Vector]]:
+        """Each fold with the probabilities of the rows it judges; they run side by side, and come in order.
+
+        Whoever has seen enough closes the generator: folds that have not begun are then left out."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            waiting = [pool.submit(self.predict, candidate, number) for number in range(len(self.rows.folds))]
+            try:
+                for fold, future in zip(self.rows.folds, waiting, strict=True):
+                    yield fold, future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def out_of_fold(folds: Folds, candidate: Candidate) -> Vector:
-    """The candidate's probabilities for every row that some fold judges; folds run side by side."""
+    """The candidate's probabilities (n,) for every row that some fold judges; NaN for others."""
     found = np.full(len(folds.rows.y), np.nan)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for fold, p in zip(
-            folds.rows.folds, pool.map(partial(folds.predict, candidate), range(len(folds.rows.folds))), strict=True
-        ):
-            found[fold.test] = p
+    for fold, p in folds.in_turn(candidate):
+        found[fold.test] = p
     return found
 
 
@@ -111,14 +129,14 @@ def judge(contract: Contract, rows: Rows, candidate: Candidate, oof: Vector) -> 
     threshold = decision.best_threshold(rows.y[seen], oof[seen], contract.costs)
     by_fold = [metrics.measure(rows.y[fold.test], oof[fold.test], threshold, contract.costs) for fold in rows.folds]
     values = {name: np.array([one[name] for one in by_fold]) for name in metrics.NAMES}
-    cv = {name: Spread(float(np.nanmean(v)), float(np.nanstd(v, ddof=1))) for name, v in values.items()}
+    cv = {name: Spread(float(v.mean()), float(v.std(ddof=1))) for name, v in values.items()}
     return Judged(candidate, oof, cv, threshold)
 
 
 def ensemble(contract: Contract, rows: Rows, candidate: Candidate, judged: Sequence[Judged]) -> Judged:
     """An ensemble judged from its members' out-of-fold probabilities."""
     members = np.column_stack([one.oof for one in members_of(candidate, judged)])
-    seen = ~np.isnan(members).any(axis=1)
+    seen = rows.fold >= 0
     oof = np.full(len(rows.y), np.nan)
     oof[seen] = ensembles.out_of_fold(candidate, rows.y[seen], members[seen], rows.fold[seen])
     return judge(contract, rows, candidate, oof)
@@ -134,18 +152,18 @@ def choose(contract: Contract, judged: Sequence[Judged], folds: int) -> Judged:
     """The first, in the order of preference, whose mean lies within one standard error of the best's (Breiman 1984)."""
     metric = contract.training.metric
     sign = 1 if metric in metrics.SMALLER_IS_BETTER else -1
-    if not judged:
-        raise UserError(
-            "no candidate can be tried on this machine",
-            where="candidates",
-            remedy="install what they need, or add others",
-        )
     best = min(judged, key=lambda one: sign * one.cv[metric].mean)
     bound = sign * best.cv[metric].mean + best.error(metric, folds)
     return next(one for one in judged if sign * one.cv[metric].mean <= bound)
 
 
-def results(judged: Sequence[Judged], chosen: Judged, notes: dict[str, str]) -> list[CandidateResult]:
-    """What became of every candidate, those left out last."""
-    tried = [CandidateResult(name=one.candidate.name, chosen=one is chosen, cv=one.cv) for one in judged]
-    return tried + [CandidateResult(name=name, note=note) for name, note in notes.items()]
+def results(judged: Sequence[Judged], chosen: Judged, notes: Mapping[str, str]) -> list[CandidateResult]:
+    """What became of every candidate, those that could not be tried last; `notes` by candidate."""
+    tried = [
+        CandidateResult(
+            name=one.candidate.name, chosen=one is chosen, cv=one.cv, note=notes.get(one.candidate.name, "")
+        )
+        for one in judged
+    ]
+    names = {one.name for one in tried}
+    return tried + [CandidateResult(name=name, note=note) for name, note in notes.items() if name not in names]

@@ -41,13 +41,13 @@ def run(  # noqa: PLR0913 (two say what, five say how, by name)
     """Runs a pipeline, decorated with `dsl.pipeline`, to its end.
 
     The run's files go to `root/<run_id>`: `artifacts`, and `logs` with one file a step; `run_id` begins with `name`.
-    Paths in `arguments` must be absolute, for a step starts in an empty folder of its own. `on_step` is told when a step
-    starts, finishes or fails, one call at a time, from another thread. `environment` holds variables for the steps beside
-    the caller's, or gives them by the step's name.
+    Paths in `arguments` must be absolute, for a step starts in an empty folder of its own. `on_step` is told when a
+    step starts, finishes or fails, one call at a time, from another thread. `environment` holds variables for the steps
+    beside the caller's, or gives them by the step's name.
 
-    Raises UserError when a step under `reported()` did, when what the steps need is not installed, or when `root` cannot
-    be written; StepFailed when a step failed in any other way; RuntimeError when KFP cannot follow the pipeline, at a
-    condition it cannot evaluate for one; ValueError for a step that installs packages, or whose image is no role's.
+    Raises UserError when a step under `reported()` did, when what steps need is not installed, or when `root` cannot be
+    written; StepFailed when a step failed in any other way; RuntimeError when KFP cannot follow the pipeline, at a
+    condition it cannot evaluate for one; ValueError for a step that cannot run here as it would in its image.
     """
     run_id = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = root.absolute() / run_id
@@ -99,6 +99,8 @@ def _images(spec: Any) -> set[str]:
 
 
 def _image(label: str, container: Mapping[str, Any]) -> str:
+    if "--executor_input" not in container.get("args", ()):
+        raise ValueError(f"{label} is not a Python component")
     *commands, _source = container["command"]
     if any("pip install" in command for command in commands):
         raise ValueError(f"{label} installs packages when it runs; give them to its image (install_kfp_package=False)")

@@ -19,7 +19,7 @@ class Launcher(Protocol):
         """KFP's own name for this way of running steps, one of `kfp.local`'s runners."""
 
     def check(self, images: Collection[str]) -> None:
-        """Looks for what these images need, before the first step runs. Raises UserError, which names what is missing."""
+        """Looks for what these images need, before the first step. Raises UserError, which names what is missing."""
 
     def execute(self, task: Task, log: BinaryIO) -> int:
         """Runs a task, its output in `log`, and returns its exit status. Raises Stopped when `stop` ended it."""

@@ -5,6 +5,7 @@ KFP reads annotations as objects: no `from __future__ import annotations` beside
 
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def one_step(text: str = "default") -> str:
 def branches(number: int):
     checked = is_positive(number=number)
     with dsl.If(checked.output == True):  # noqa: E712 (KFP builds the condition from this comparison)
-        echo(text="positive").set_display_name("promote")
+        echo(text="positive")
     with dsl.Else():
         echo(text="not positive")
 
@@ -399,6 +400,29 @@ def test_a_component_that_installs_packages_when_it_runs_is_refused(tmp_path: Pa
     with pytest.raises(ValueError, match="exec-installs installs packages"):
         run(pipeline, {}, name="installs", root=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_component_that_is_not_python_is_refused(tmp_path: Path) -> None:
+    @dsl.container_component
+    def says():
+        return dsl.ContainerSpec(image=MONITORING, command=["echo"], args=["hello"])
+
+    @dsl.pipeline(name="says")
+    def pipeline():
+        says()
+
+    with pytest.raises(ValueError, match="exec-says is not a Python component"):
+        run(pipeline, {}, name="says", root=tmp_path)
+
+
+def test_settings_that_only_a_cluster_heeds_are_no_warning(tmp_path: Path) -> None:
+    @dsl.pipeline(name="limits")
+    def pipeline():
+        echo(text="small").set_cpu_limit("1").set_memory_limit("1Gi").set_display_name("Echo")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(pipeline, {}, name="limits", root=tmp_path).status == "SUCCEEDED"
 
 
 def test_an_unknown_argument_is_refused_before_anything_runs(tmp_path: Path) -> None:

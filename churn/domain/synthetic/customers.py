@@ -25,7 +25,7 @@ _OTHER_PAYMENTS = np.array([0.229, 0.219, 0.216]) / 0.664
 PAYMENT = np.column_stack([_CHECK, np.outer(1 - _CHECK, _OTHER_PAYMENTS)])
 """Share of the four payment methods (columns) given the contract (rows)."""
 
-YES = {
+HABITS = {
     "gender": 0.505, "SeniorCitizen": 0.162, "Partner": 0.483, "Dependents": 0.300, "PaperlessBilling": 0.592,
     "MultipleLines": 0.467, "OnlineSecurity": 0.366, "OnlineBackup": 0.440, "DeviceProtection": 0.439,
     "TechSupport": 0.370, "StreamingTV": 0.491, "StreamingMovies": 0.495,
@@ -76,15 +76,35 @@ class Customers:
             codes[rows] = others.codes[name]
 
 
-def draw(rng: np.random.Generator, serial: Serials, contract: Codes, tenure: Codes) -> Customers:
-    """Customers with these contracts and tenures; everything else by the law of the sample."""
-    n = len(serial)
-    drawn: dict[str, Codes] = {name: _flip(rng, n, share) for name, share in YES.items()}
-    drawn["Contract"] = contract
-    drawn["InternetService"] = _choose(rng, INTERNET, contract)
-    drawn["PaymentMethod"] = draw_payment(rng, contract)
-    drawn["PhoneService"] = 1 - (_flip(rng, n, NO_PHONE_WITH_DSL) & (drawn["InternetService"] == DSL))
-    return billed(rng, serial, {name: drawn[name] for name in CATEGORIES}, tenure)
+def base_share() -> Floats:
+    """Share of the base in each cell of contract and tenure, (3, 73)."""
+    return CONTRACT[:, None] * TENURE
+
+
+def draw_base(rng: np.random.Generator, serial: Serials) -> Customers:
+    """Customers as the base holds them at any time."""
+    contract, tenure = draw_cells(rng, len(serial), base_share())
+    return billed(rng, serial, tenure, draw_habits(rng, len(serial)) | draw_lines(rng, contract))
+
+
+def draw_cells(rng: np.random.Generator, n: int, share: Floats) -> tuple[Codes, Codes]:
+    """Contract and tenure of n customers, as near to `share` (3, 73; sums to 1) as n allows, in random order."""
+    dice = rng.permutation((np.arange(n) + rng.random()) / n)
+    contract, tenure = np.divmod(np.searchsorted(share.ravel().cumsum()[:-1], dice, side="right"), share.shape[1])
+    return contract.astype(np.uint8), tenure.astype(np.uint8)
+
+
+def draw_habits(rng: np.random.Generator, n: int) -> dict[str, Codes]:
+    """What does not depend on the contract: the columns of `HABITS`."""
+    return {name: _flip(rng, n, share) for name, share in HABITS.items()}
+
+
+def draw_lines(rng: np.random.Generator, contract: Codes) -> dict[str, Codes]:
+    """The contract, and what depends on it: internet, phone, payment."""
+    internet = _choose(rng, INTERNET, contract)
+    phone = 1 - (_flip(rng, len(contract), NO_PHONE_WITH_DSL) & (internet == DSL))
+    payment = draw_payment(rng, contract)
+    return {"Contract": contract, "InternetService": internet, "PhoneService": phone, "PaymentMethod": payment}
 
 
 def draw_payment(rng: np.random.Generator, contract: Codes) -> Codes:
@@ -92,7 +112,7 @@ def draw_payment(rng: np.random.Generator, contract: Codes) -> Codes:
     return _choose(rng, PAYMENT, contract)
 
 
-def billed(rng: np.random.Generator, serial: Serials, codes: dict[str, Codes], tenure: Codes) -> Customers:
+def billed(rng: np.random.Generator, serial: Serials, tenure: Codes, codes: dict[str, Codes]) -> Customers:
     """Customers who have paid about the list price of what they have since they came."""
     nothing = np.zeros(len(serial), np.float32)
     customers = Customers(serial, codes, tenure, nothing, nothing)
@@ -101,23 +121,6 @@ def billed(rng: np.random.Generator, serial: Serials, codes: dict[str, Codes], t
     months = tenure + np.float32(TOTAL_NOISE) * np.sqrt(tenure, dtype=np.float32) * noise[1]
     customers.total = np.maximum(months * customers.monthly, 0)
     return customers
-
-
-def draw_base(rng: np.random.Generator, serial: Serials) -> Customers:
-    """Customers as the base holds them at any time."""
-    return draw(rng, serial, *draw_cells(rng, len(serial), base_share()))
-
-
-def draw_cells(rng: np.random.Generator, n: int, share: Floats) -> tuple[Codes, Codes]:
-    """Contract and tenure of n customers by `share`, (3, 73), sums to 1."""
-    cell = np.searchsorted(share.ravel().cumsum()[:-1], rng.random(n), side="right")
-    contract, tenure = np.divmod(cell, share.shape[1])
-    return contract.astype(np.uint8), tenure.astype(np.uint8)
-
-
-def base_share() -> Floats:
-    """Share of the base in each cell of contract and tenure, (3, 73)."""
-    return CONTRACT[:, None] * TENURE
 
 
 @cache

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from churn.domain.synthetic import law
-from churn.domain.synthetic.customers import INTERNET, Codes, Customers, Floats, base_share, draw
+from churn.domain.synthetic.customers import INTERNET, Codes, Customers, Floats, base_share, billed, draw_habits, draw_lines
 from churn.domain.synthetic.tenure import LONGEST
 
 STAYS, CHURNS, EXITS, CHANGES = range(4)
@@ -61,13 +62,21 @@ def fates(rng: np.random.Generator, customers: Customers, usual: Floats, actual:
     drift, which the other flows make up for, and as the world is."""
     rates, contract, tenure = turnover(), customers.codes["Contract"], aged(customers.tenure)
     safe = 1 - usual
-    dice = rng.random(len(customers)) * safe
+    dice = _even_dice(rng, contract * np.int16(LONGEST + 1) + tenure) * safe
     changed = (rates.change[contract, :, tenure].T * _likeness(customers)).cumsum(axis=0)
     fate = np.where(dice < np.maximum(changed[-1], safe - rates.stay[contract, tenure]), EXITS, STAYS).astype(np.uint8)
     for to in reversed(_CONTRACTS):
         fate[dice < changed[to]] = CHANGES + to
     fate[rng.random(len(customers)) < actual] = CHURNS
     return fate
+
+
+def _even_dice(rng: np.random.Generator, cell: npt.NDArray[np.int16]) -> Floats:
+    """Numbers in [0, 1) that fall evenly within each cell, (n,): cells keep their size although people in them vary."""
+    golden = (rng.random() + np.arange(len(cell)) * 0.6180339887498949) % 1
+    dice = np.empty(len(cell))
+    dice[np.argsort(cell, kind="stable")] = golden
+    return dice
 
 
 def aged(tenure: Codes) -> Codes:
@@ -83,8 +92,10 @@ def _likeness(customers: Customers) -> Floats:
 
 
 def _sample(contract: int) -> Customers:
-    nothing = np.zeros(_SAMPLE, np.uint8)
-    return draw(np.random.default_rng(contract), np.arange(_SAMPLE), nothing + np.uint8(contract), nothing)
+    """Customers of one contract; their tenure does not matter."""
+    rng, nothing = np.random.default_rng(contract), np.zeros(_SAMPLE, np.uint8)
+    codes = draw_habits(rng, _SAMPLE) | draw_lines(rng, nothing + np.uint8(contract))
+    return billed(rng, np.arange(_SAMPLE), nothing, codes)
 
 
 def _hazard(customers: Customers) -> Floats:

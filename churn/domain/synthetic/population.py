@@ -12,7 +12,19 @@ import pyarrow as pa
 from churn.domain.synthetic import drift, law, lifecycle, table
 from churn.domain.synthetic.blocks import Plot, plots
 from churn.domain.synthetic.columns import KEY, TARGET, TIMESTAMP
-from churn.domain.synthetic.customers import TOTAL_NOISE, Codes, Customers, Dollars, Floats, billed, draw_base, draw_cells, draw_payment
+from churn.domain.synthetic.customers import (
+    HABITS,
+    TOTAL_NOISE,
+    Codes,
+    Customers,
+    Dollars,
+    Floats,
+    billed,
+    draw_base,
+    draw_cells,
+    draw_lines,
+    draw_payment,
+)
 from churn.domain.synthetic.tenure import LONGEST
 
 HORIZON = timedelta(days=30)
@@ -62,12 +74,12 @@ class Block:
         self._fate = self._settle()
 
     def _replace(self, left: npt.NDArray[np.intp]) -> None:
-        """Newcomers are such people as left, with a contract, a tenure and bills of their own."""
-        rng = self._plot.rng
+        """Newcomers have the habits of those who left, and a contract, lines and bills of their own."""
+        rng, members = self._plot.rng, self._members
         contract, tenure = draw_cells(rng, len(left), lifecycle.turnover().entry)
-        codes = {name: codes[left] for name, codes in self._members.codes.items()}
-        codes |= {"Contract": contract, "PaymentMethod": draw_payment(rng, contract)}
-        self._members.put(left, billed(rng, self._plot.serials(self._born, len(left)), codes, tenure))
+        habits = {name: members.codes[name][left] for name in HABITS}
+        serials = self._plot.serials(self._born, len(left))
+        members.put(left, billed(rng, serials, tenure, habits | draw_lines(rng, contract)))
         self._born += len(left)
 
     def _settle(self) -> Codes:

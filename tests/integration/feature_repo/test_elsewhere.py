@@ -17,7 +17,7 @@ from feature_repo.online import Known, OnlineFeatures
 from feature_repo.registration import apply
 from feature_repo.training import training_set
 from tests.integration.feature_repo.samples import DAY, NOW, contract, customer, entities, write_source
-from tests.servers import S3Server, s3_kind
+from tests.servers import S3Server, redis_server, s3_kind
 
 ROOT = Path(__file__).parents[3]
 
@@ -64,8 +64,23 @@ def test_the_registry_may_lie_in_postgresql(postgres: str, tmp_path: Path) -> No
     assert not (tmp_path / "home" / "feast").exists()
 
 
+def test_a_redis_password_may_be_anything(tmp_path: Path) -> None:
+    from redis import Redis
+
+    made = contract()
+    with redis_server() as url:
+        Redis.from_url(url).config_set("requirepass", 'a,b="1')
+        guarded = url.replace("://", "://:a%2Cb%3D%221@") + "/3"
+        settings = Settings.load({"CHURN_HOME": str(tmp_path / "home"), "CHURN_ONLINE_STORE": guarded})
+        apply(settings, made, write_source(made, tmp_path / "features", [customer("a", NOW)]))
+        assert materialise(settings, made, NOW) == Materialised(written=1, kept=0)
+        assert Redis.from_url(guarded).dbsize() == 1
+
+
 def python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_nothing_is_said_on_either_stream(settings: Settings, tmp_path: Path) -> None:
@@ -110,7 +125,7 @@ from churn.domain import contract
 from churn.stores.settings import Settings
 from feature_repo.online import OnlineFeatures
 made = contract.parse(open(sys.argv[2]).read())
-print(OnlineFeatures(Settings.load({"CHURN_HOME": sys.argv[1]}), made).read(["a"])[0].values["tenure"])
+print(OnlineFeatures(Settings.load({"CHURN_HOME": sys.argv[1]}), made).read(["a"])[0].raw["tenure"])
 """
     done = python(code, str(settings.home), str(tmp_path / "contract.yaml"))
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +76,7 @@ def test_values_come_back_as_they_were(online: Settings, made: Contract, run: Ru
     (answer,) = OnlineFeatures(online, made).read(["é 1 / '\""])
     assert answer == Known(NOW, values)
     assert {name: type(value) for name, value in values.items()} == {
-        name: type(value) for name, value in answer.values.items()
+        name: type(value) for name, value in answer.raw.items()
     }
 
 
@@ -116,7 +115,7 @@ def test_older_values_never_replace_newer_ones(online: Settings, made: Contract,
     run(online, [customer("a", NOW, tenure=9), customer("b", NOW - 3 * DAY, tenure=9)])
     older = [customer(id_, NOW - DAY, tenure=1) for id_ in "abc"]
     assert run(online, older) == Materialised(written=2, kept=1)
-    tenures = [answer.values["tenure"] for answer in OnlineFeatures(online, made).read(list("abc"))]  # type: ignore[union-attr]
+    tenures = [answer.raw["tenure"] for answer in OnlineFeatures(online, made).read(list("abc"))]  # type: ignore[union-attr]
     assert tenures == [9, 1, 1]
 
 
@@ -156,7 +155,7 @@ def test_training_serving_and_derivation_agree_to_the_bit(online: Settings, made
     ids = [row["customer_id"] for row in rows]
     training = training_set(online, made, entities(made, [(id_, NOW) for id_ in ids]))
     answers = OnlineFeatures(online, made).read(ids)
-    served = raw_table(made, [{"customer_id": id_} | a.values for id_, a in zip(ids, answers, strict=True)])  # type: ignore[union-attr]
+    served = raw_table(made, [{"customer_id": id_} | a.raw for id_, a in zip(ids, answers, strict=True)])  # type: ignore[union-attr]
     derived = decode(made, Derivation(made).run(encode(made, served)), made.features)
     assert derived.combine_chunks().equals(training.select(made.features).combine_chunks())
 
@@ -229,7 +228,7 @@ def test_a_reader_that_lost_its_connection_connects_anew(
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'churn'"
         )
-    with pytest.raises(Exception, match="terminating connection|closed"):
+    with pytest.raises(Exception, match=r"terminating connection|closed"):
         features.read(["a"])
     assert features.read(["a"]) == [Known(NOW, BLANK)]
 
@@ -280,7 +279,7 @@ def test_a_materialisation_that_was_killed_leaves_the_view_in_use(
     assert done % 1_000 == 0
     answers = OnlineFeatures(settings, made).read([f"c{n}" for n in range(20_000)])
     assert sum(isinstance(answer, Known) for answer in answers) == done
-    assert all(isinstance(answer, Unknown) or len(answer.values) == 5 for answer in answers)  # type: ignore[union-attr]
+    assert all(isinstance(answer, Unknown) or len(answer.raw) == 5 for answer in answers)  # type: ignore[union-attr]
     assert training_set(settings, made, entities(made, [("c5", NOW)]))["tenure"].to_pylist() == [5]
     assert materialise(settings, made, NOW) == Materialised(written=20_000, kept=0)
     assert written(settings, made) == 20_000

@@ -52,7 +52,7 @@ def test_a_new_contract_touches_nothing_of_the_one_that_serves(settings: Setting
     assert training_set(settings, serving, entities(serving, [("a", NOW)]), source)["tenure"].to_pylist() == [1]
     (answer,) = OnlineFeatures(settings, serving).read(["a"])
     assert isinstance(answer, Known)
-    assert answer.values["tenure"] == 1
+    assert answer.raw["tenure"] == 1
 
 
 def test_applying_changes_no_value_that_is_served(settings: Settings, tmp_path: Path) -> None:

@@ -328,14 +328,14 @@ def test_a_tracking_server_that_is_not_there_is_told_with_its_address(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     nowhere = f"http://127.0.0.1:{free_port()}"
 
-    with pytest.raises(UserError, match=f"{nowhere}: MLflow does not answer.*CHURN_MLFLOW_URI"):
+    with pytest.raises(UserError, match=rf"{nowhere}: MLflow does not answer.*CHURN_MLFLOW_URI"):
         Registry(msgspec.structs.replace(settings, mlflow_uri=nowhere, mlflow_artifacts=""))
 
 
 def test_a_wrong_password_is_told_without_it(settings: Settings, postgres: str) -> None:
     wrong = postgres.replace("sesame", "hunter2")
 
-    with pytest.raises(UserError, match="password authentication failed.*CHURN_MLFLOW_URI") as caught:
+    with pytest.raises(UserError, match=r"password authentication failed.*CHURN_MLFLOW_URI") as caught:
         Registry(msgspec.structs.replace(settings, mlflow_uri=wrong))
 
     assert "hunter2" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""Ingest: a table from a file, a database or S3, as an immutable snapshot addressed by its content."""

@@ -1,0 +1,158 @@
+"""Small real models for tests: a contract of a shop's customers, bundles trained on it, and what promotion leaves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from churn.domain import bundle, contract, encoding
+from churn.domain.contract import Contract
+from churn.domain.derivation import Derivation
+from churn.domain.preparation import Preparation
+from churn.stores import objects
+from churn.stores.settings import Settings
+from churn.stores.traffic import Variant, promoted
+from churn.stores.traffic_store import open_traffic
+from components.train.assembly import Part, assemble
+from feature_repo import names
+
+SHOP = """
+name: shop
+key: {column: customer_id, source: Kunde}
+target: {column: gone, positive: "yes", negative: "no"}
+columns:
+  plan: {type: category, source: Plan, categories: [basic, plus], cleaning: {spelling: {"0": basic, "1": plus}}}
+  region: {type: category, categories: [north, south], nullable: true}
+  visits: {type: integer, range: [0, 500]}
+  spend: {type: number, source: Spend in EUR, range: [0, 10000]}
+  discount: {type: number, cleaning: {constant: 0}}
+  rating: {type: number, range: [0, 5], nullable: true}
+derived:
+  spend_per_visit: {formula: spend / visits, told_as: spend}
+  is_frequent: {flag: visits >= 20, told_as: visits}
+"""
+"""A customer without visits has no finite `spend_per_visit`: what a formula without a guard does to a request."""
+
+CUSTOMER: dict[str, Any] = {
+    "plan": "basic",
+    "region": "north",
+    "visits": 12,
+    "spend": 340.5,
+    "discount": 5.0,
+    "rating": 4.0,
+}
+"""A request with every column."""
+
+
+def shop(**changes: Any) -> Contract:
+    """The shop's contract, with other parts where they are named."""
+    return msgspec.structs.replace(contract.parse(SHOP, "shop.yaml"), **changes)
+
+
+def write_bundle(folder: Path, of: Contract, seed: int = 0) -> str:
+    """Trains a logistic regression on made-up rows and writes its bundle; gives the digest."""
+    columns, gone = _training_rows(of, seed)
+    features = Derivation(of).run(columns)
+    preparation = Preparation(of, features, impute=True)
+    estimator = Pipeline([("model", LogisticRegression(C=0.01, max_iter=500))])
+    estimator.fit(preparation.transform(features), gone)
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(assemble(of, [Part(preparation, estimator)]).SerializeToString())
+    (folder / "contract.yaml").write_text(of.to_yaml(), encoding="utf-8")
+    judged = estimator.predict_proba(preparation.transform(features[:3]))[:, 1]
+    example = bundle.Example(columns[:3].tolist(), judged.tolist())
+    (folder / "example.json").write_bytes(msgspec.json.encode(example))
+    layout = names.layout(of)
+    manifest = bundle.Manifest(
+        model=of.name,
+        candidate="logistic",
+        estimator="sklearn.linear_model.LogisticRegression",
+        contract=of.digest,
+        data="0" * 64,
+        threshold=0.4,
+        risk=of.risk,
+        metrics={},
+        online=bundle.Online(layout.project, layout.view, of.ttl_days),
+        design=preparation.names,
+        origins=preparation.origins,
+        versions={},
+        files={},
+    )
+    return bundle.write(folder, manifest)
+
+
+def publish(settings: Settings, of: Contract, version: int = 1, seed: int = 0) -> Variant:
+    """Trains a version, stores its bundle and makes it the champion: what promotion does."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "bundle")
+        digest = write_bundle(folder, of, seed)
+        variant = Variant(version, digest, objects.open_store(settings).put_folder(folder, f"bundles/{digest}"))
+    put_in_charge(settings, of.name, variant)
+    return variant
+
+
+def put_in_charge(settings: Settings, model: str, variant: Variant) -> None:
+    """Writes the traffic document with a new champion."""
+    store = open_traffic(settings)
+    current = store.read(model)
+    store.write(promoted(current, model, variant), current.revision if current else 0)
+
+
+def remember(
+    settings: Settings, of: Contract, customers: Mapping[str | int, Mapping[str, Any]], seen: datetime | None = None
+) -> None:
+    """Registers the contract's views and writes customers (columns by id, `seen` at a time) to the online store."""
+    from feature_repo.materialisation import materialise
+    from feature_repo.registration import apply
+
+    seen = seen or datetime.now(UTC).replace(microsecond=0)
+    source = settings.home / f"source-{seen:%Y%m%d%H%M%S%f}"
+    source.mkdir(parents=True)
+    raw = pa.table(
+        {name: [row.get(name) for row in customers.values()] for name in of.raw},
+        schema=encoding.feature_schema(of, of.raw),
+    )
+    derived = Derivation(of).run(encoding.encode(of, raw))[:, len(of.raw) :]
+    for name, table in (("raw", raw), ("derived", encoding.decode(of, derived, tuple(of.derived)))):
+        pq.write_table(_dated(of, list(customers), seen, table), source / f"{name}.parquet")
+    apply(settings, of, str(source))
+    materialise(settings, of, seen)
+
+
+def _dated(of: Contract, ids: Sequence[str | int], seen: datetime, table: pa.Table) -> pa.Table:
+    keyed = pa.table({names.key(of): pa.array(ids, names.key_type(of))})
+    stamps = pa.array([seen] * len(ids), pa.timestamp("us", tz="UTC"))
+    for name, column in [(names.EVENT_TIMESTAMP, stamps), *zip(table.column_names, table.columns, strict=True)]:
+        keyed = keyed.append_column(name, column)
+    return keyed
+
+
+def _training_rows(of: Contract, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (400, k) with nulls where the contract allows them, and who is gone (400,)."""
+    random = np.random.default_rng(seed)
+    size = 400
+    columns = np.column_stack(
+        [
+            random.integers(0, len(column.categories), size)
+            if column.categories
+            else random.integers(1, 40, size)
+            if column.type == "integer"
+            else random.uniform(0, 5, size) * (100 if name == "spend" else 1)
+            for name, column in of.columns.items()
+        ]
+    ).astype(np.float64)
+    strength = (columns - columns.mean(axis=0)) / (columns.std(axis=0) + 1e-9)
+    gone = (strength[:, :4].sum(axis=1) + random.normal(0, 1, size) > 0).astype(np.int64)
+    nullable = [position for position, column in enumerate(of.columns.values()) if column.nullable]
+    columns[np.ix_(random.random(size) < 0.1, nullable)] = np.nan
+    return columns, gone
