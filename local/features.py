@@ -12,27 +12,30 @@ from feature_repo import contracts, materialisation, names, registration
 from feature_repo.online import Known, OnlineFeatures, Stale
 
 
-def apply(contract: str, source: str) -> str:
+def apply(contract: str, model: str, source: str) -> str:
     """Registers the contract's definitions, on `source` or on what is registered now; says what was done."""
-    settings, found = Settings.load().prepare(), contracts.resolve(contract)
+    settings = Settings.load().prepare()
+    found = contracts.resolve(settings, contract, model)
     address = source or _registered_source(settings, found)
     registration.apply(settings, found, address)
     return f"{names.service(found)} of project {names.project(found)} reads {address}"
 
 
-def materialise(contract: str, as_of: str) -> materialisation.Materialised:
+def materialise(contract: str, model: str, as_of: str) -> materialisation.Materialised:
     """Fills the online store up to `as_of` (ISO 8601; now when empty)."""
     try:
         when = datetime.fromisoformat(as_of) if as_of else datetime.now(UTC)
     except ValueError:
         raise UserError(f"'{as_of}' is not a date", where="--as-of", remedy="like 2026-01-31") from None
-    return materialisation.materialise(Settings.load().prepare(), contracts.resolve(contract), when)
+    settings = Settings.load().prepare()
+    return materialisation.materialise(settings, contracts.resolve(settings, contract, model), when)
 
 
-def get(contract: str, ids: list[str]) -> list[dict[str, Any]]:
+def get(contract: str, model: str, ids: list[str]) -> list[dict[str, Any]]:
     """What is stored of each customer. Raises UserError for one that is not known."""
-    found = contracts.resolve(contract)
-    answers = OnlineFeatures(Settings.load().prepare(), found).read(ids)
+    settings = Settings.load().prepare()
+    found = contracts.resolve(settings, contract, model)
+    answers = OnlineFeatures(settings, found).read(ids)
     rows = []
     for customer, answer in zip(ids, answers, strict=True):
         if not isinstance(answer, Known | Stale):
@@ -44,7 +47,7 @@ def get(contract: str, ids: list[str]) -> list[dict[str, Any]]:
             "event_timestamp": answer.event_timestamp.isoformat(),
             "stale": isinstance(answer, Stale),
         }
-        rows.append(row | (answer.values if isinstance(answer, Known) else {}))
+        rows.append(row | (answer.raw if isinstance(answer, Known) else {}))
     return rows
 
 

@@ -13,9 +13,10 @@ from churn.domain.bundle import Bundle
 from churn.domain.decision import Risk, confidence, recommendation, risk
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """`decision` is whether to act: the probability reaches the threshold with the highest expected profit."""
 
+    customer_id: str | int | UnsetType = UNSET
     probability: float
     decision: bool
     risk: Risk
@@ -23,7 +24,6 @@ class Answer(msgspec.Struct, frozen=True):
     recommendation: str
     model_name: str
     model_version: int
-    customer_id: str | int | UnsetType = UNSET
 
 
 def judge(
@@ -36,6 +36,7 @@ def judge(
 def _judge(bundle: Bundle, version: int, key: str | int | UnsetType, p: float) -> Answer:
     level = risk(p, bundle.manifest.risk)
     return Answer(
+        customer_id=key,
         probability=p,
         decision=p >= bundle.manifest.threshold,
         risk=level,
@@ -43,5 +44,4 @@ def _judge(bundle: Bundle, version: int, key: str | int | UnsetType, p: float) -
         recommendation=recommendation(bundle.contract, level),
         model_name=bundle.manifest.model,
         model_version=version,
-        customer_id=key,
     )

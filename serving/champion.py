@@ -43,7 +43,7 @@ class Champion:
         if not rows:
             return checked.columns
         ids = [key for row in rows if (key := checked.ids[row]) is not UNSET]
-        stored = self.stored.read(ids, lambda place: asked.customer(rows[place]))
+        stored = self.stored.read(ids, lambda place: asked.cell(rows[place], checked.id_name))
         columns = checked.columns.copy()
         columns[rows] = np.where(checked.given[rows], checked.columns[rows], stored)
         self._refuse_missing(asked, columns, rows)

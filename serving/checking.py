@@ -27,9 +27,12 @@ MISSING = "is missing"
 
 @dataclass(frozen=True)
 class Checked:
-    """Customers of a request: ids (UNSET without one), columns (n, k) with null as NaN, and which were given (n, k)."""
+    """Customers of a request: ids (UNSET without one), columns (n, k) with null as NaN, and which were given (n, k).
+
+    `id_name` is the field that the ids came in."""
 
     ids: list[str | int | UnsetType]
+    id_name: str
     columns: npt.NDArray[np.float64]
     given: npt.NDArray[np.bool_]
 
@@ -71,7 +74,7 @@ class _Check:
             raise InvalidValuesError([fault for _, fault in sorted(self.faults, key=lambda fault: fault[0])])
         columns = np.full(given.shape, np.nan)
         columns[:, [self.contract.raw.index(name) for name in named]] = encoding.encode(self.contract, table, named)
-        return Checked([UNSET if key is None else key for key in ids], columns, given)
+        return Checked([UNSET if key is None else key for key in ids], id_name or CUSTOMER_ID, columns, given)
 
     def _id_name(self) -> str | None:
         found = [name for name in id_names(self.contract) if name in self.asked.values]

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from churn.domain.formula import nearest
+from serving.asked import shown
 from serving.errors import Fault, MalformedError
 
 T = TypeVar("T")
@@ -15,6 +17,7 @@ T = TypeVar("T")
 BODY = "body"
 
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 
 
 def parse(body: bytes) -> Any:
@@ -41,7 +44,16 @@ def shaped(document: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        found = _PLACE.fullmatch(str(error))
-        assert found
+        raise MalformedError([_fault(str(error), kind)]) from error
+
+
+def _fault(complaint: str, kind: type) -> Fault:
+    found = _PLACE.fullmatch(complaint)
+    assert found
+    path, unknown = found["path"] or "", _UNKNOWN_FIELD.fullmatch(found["problem"])
+    if not unknown:
         problem = found["problem"].replace("`", "'")
-        raise MalformedError([Fault(found["path"] or BODY, f"is not what it should be: {problem}")]) from error
+        return Fault(path or BODY, f"is not what it should be: {problem}")
+    known = [] if path else [field.encode_name for field in msgspec.structs.fields(kind)]
+    place = ".".join(part for part in (path, shown(unknown["name"])) if part)
+    return Fault(place, f"is no field of a request; {nearest(unknown['name'], known)}".rstrip("; "))

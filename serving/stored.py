@@ -19,7 +19,7 @@ from serving.errors import Fault, StaleCustomerError, UnavailableError, UnknownC
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = "is not known"
+UNKNOWN = "names no known customer"
 
 
 class StoredFeatures:
@@ -61,7 +61,7 @@ class StoredFeatures:
             return self._features
 
     def _refuse(self, answers: Sequence[Answer], path: Callable[[int], str]) -> None:
-        stale = f"was last seen more than {self._contract.ttl_days} days ago; send its features"
+        stale = f"names a customer whose stored values are older than {self._contract.ttl_days} days; send them anew"
         faults = [
             Fault(path(row), UNKNOWN if isinstance(answer, Unknown) else stale)
             for row, answer in enumerate(answers)
@@ -71,4 +71,3 @@ class StoredFeatures:
             raise UnknownCustomerError(faults)
         if faults:
             raise StaleCustomerError(faults)
-

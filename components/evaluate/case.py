@@ -66,7 +66,8 @@ def read(contract: Contract, bundle: Bundle, scored: Path) -> Case:
 
     Raises UserError when the bundle was trained under another contract, or the hold-out holds one outcome only."""
     if bundle.manifest.contract != contract.digest:
-        raise UserError("was trained under another contract", where=f"bundle {bundle.digest[:12]}", remedy="train again")
+        where = f"bundle {bundle.digest[:12]}"
+        raise UserError("was trained under another contract", where=where, remedy="train again")
     table = pq.read_table(scored)
     y, holdout = _vector(table, contract.target.column), table["holdout"].to_numpy()
     _require_both_outcomes(y[holdout])

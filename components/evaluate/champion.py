@@ -1,4 +1,4 @@
-"""The champion on the candidate's hold-out: fetched by the traffic document, given the rows as its contract reads them."""
+"""The champion, found by the traffic document, on the candidate's hold-out, read as the champion's contract says."""
 
 from __future__ import annotations
 
@@ -66,17 +66,9 @@ def compare(case: Case, champion: Champion) -> Comparison:
     customers = np.unique(np.asarray(case.keys.filter(pa.array(rows)).cast(pa.string())), return_inverse=True)[1]
     losses = [_by_customer(metrics.log_losses(y, one), customers) for one in (own, p)]
     difference = paired_bootstrap(*losses)
+    found = replace(found, mean=difference.mean, low=difference.low, high=difference.high, unknown=unknown)
     measured = metrics.measure(y, p, theirs.manifest.threshold, case.contract.costs)
-    return _replace(
-        found,
-        rows=int(rows.sum()),
-        mean=difference.mean,
-        low=difference.low,
-        high=difference.high,
-        identical=bool(np.array_equal(own, p)),
-        unknown=unknown,
-        metrics=measured,
-    )
+    return replace(found, rows=int(rows.sum()), identical=bool(np.array_equal(own, p)), metrics=measured)
 
 
 def columns_for(contract: Contract, case: Case, rows: npt.NDArray[np.bool_]) -> tuple[Matrix, int]:
@@ -88,8 +80,11 @@ def columns_for(contract: Contract, case: Case, rows: npt.NDArray[np.bool_]) -> 
     matrix, unknown = np.empty((table.num_rows, len(contract.raw))), 0
     for position, (name, column) in enumerate(contract.columns.items()):
         values = table[_counterpart(contract, case.contract, name)]
-        matrix[:, position], strange = _codes(name, column, values) if column.categories else (_numbers(name, values), 0)
-        unknown += strange
+        if column.categories:
+            matrix[:, position], strange = _codes(name, column, values)
+            unknown += strange
+        else:
+            matrix[:, position] = _numbers(name, values)
     return matrix, unknown
 
 
@@ -97,7 +92,8 @@ def _counterpart(theirs: Contract, ours: Contract, name: str) -> str:
     by_source = {ours.source_of(column): column for column in ours.raw}
     found = by_source.get(theirs.source_of(name), name)
     if found not in ours.columns:
-        raise UserError(f"it reads column {name}, which this contract lacks", remedy="keep it, or train under another name")
+        problem = f"it reads column {name}, which this contract lacks"
+        raise UserError(problem, remedy="keep it, or train under another name")
     return found
 
 

@@ -10,6 +10,7 @@ from components.images import image
 @dsl.component(base_image=image("model-training"), install_kfp_package=False)
 def evaluate(
     contract: dsl.Input[dsl.Artifact],
+    snapshot: dsl.Input[dsl.Dataset],
     bundle: dsl.Input[dsl.Model],
     scored: dsl.Input[dsl.Dataset],
     training: dsl.Input[dsl.Artifact],
@@ -29,20 +30,21 @@ def evaluate(
         from churn.domain.contract import load
         from churn.stores.settings import Settings
         from components.evaluate import artifacts
-        from components.evaluate.inputs import Training, Validation
+        from components.evaluate.inputs import Inputs, Training, Validation
         from components.evaluate.report import render
         from components.evaluate.step import evaluate
         from components.files import read_json, write_json
 
-        found = evaluate(
-            Settings.load(),
-            load(Path(contract.path)),
-            Path(bundle.path),
-            Path(scored.path),
-            read_json(training.path, Training),
-            read_json(validation.path, Validation),
-            comparison,
+        inputs = Inputs(
+            contract=load(Path(contract.path)),
+            bundle=Path(bundle.path),
+            scored=Path(scored.path),
+            training=read_json(training.path, Training),
+            validation=read_json(validation.path, Validation),
+            source=snapshot.metadata.get("source", ""),
+            comparison=comparison,
         )
+        found = evaluate(Settings.load(), inputs)
         write_json(evaluation.path, found)
         Path(report.path).write_text(render(found), encoding="utf-8")
         artifacts.log_metrics(metrics, found)

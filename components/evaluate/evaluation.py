@@ -13,7 +13,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the evaluation."""
 
 
-class Check(Result):
+class Check(Result, frozen=True):
     """One question of the gate. `note` is the answer as a clause; `value` and `bound` are null where it needs none."""
 
     check: str
@@ -23,14 +23,14 @@ class Check(Result):
     note: str
 
 
-class Spread(Result):
+class Spread(Result, frozen=True):
     """A metric's mean and deviation over the folds."""
 
     mean: float | None
     std: float | None
 
 
-class Candidate(Result):
+class Candidate(Result, frozen=True):
     """How one candidate did in training; `note` says why one was left out."""
 
     name: str
@@ -39,7 +39,7 @@ class Candidate(Result):
     note: str = ""
 
 
-class Comparison(Result):
+class Comparison(Result, frozen=True):
     """Candidate against champion on the hold-out rows that neither was trained on.
 
     `mean`, `low` and `high` are of the paired difference in log-loss, below zero where the candidate is better; null
@@ -61,7 +61,7 @@ class Comparison(Result):
     obstacle: str = ""
 
 
-class Worth(Result):
+class Worth(Result, frozen=True):
     """What the decisions at the threshold are worth on the hold-out, for 1,000 customers, in the costs' currency."""
 
     model: float
@@ -71,7 +71,7 @@ class Worth(Result):
     leavers_contacted: float
 
 
-class Calibration(Result):
+class Calibration(Result, frozen=True):
     """Groups of equal size by rising prediction: mean prediction, observed share of leavers, and rows in each."""
 
     predicted: tuple[float, ...]
@@ -79,20 +79,20 @@ class Calibration(Result):
     rows: tuple[int, ...]
 
 
-class Points(Result):
+class Points(Result, frozen=True):
     """A curve."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-class Roc(Points):
+class Roc(Points, frozen=True):
     """False against true positive rate, with the threshold that gives each point, highest first."""
 
     threshold: tuple[float, ...]
 
 
-class Curves(Result):
+class Curves(Result, frozen=True):
     """Of the hold-out. `profit`: share of customers contacted, riskiest first, against profit for 1,000 of all."""
 
     roc: Roc
@@ -102,7 +102,7 @@ class Curves(Result):
     calibration_cv: Calibration
 
 
-class Confusion(Result):
+class Confusion(Result, frozen=True):
     """Decisions at the threshold against outcomes, hold-out rows."""
 
     true_positives: int
@@ -111,7 +111,7 @@ class Confusion(Result):
     true_negatives: int
 
 
-class Importance(Result):
+class Importance(Result, frozen=True):
     """How much the hold-out's log-loss rises when a contract column is shuffled, and its deviation over shuffles."""
 
     column: str
@@ -119,7 +119,7 @@ class Importance(Result):
     std: float
 
 
-class Slice(Result):
+class Slice(Result, frozen=True):
     """Hold-out rows of one category; `category` is null for rows without a value."""
 
     feature: str
@@ -132,7 +132,7 @@ class Slice(Result):
     ece: float
 
 
-class Data(Result):
+class Data(Result, frozen=True):
     """What the model was made from and judged on. `quarantined` rows never reached it."""
 
     digest: str
@@ -147,7 +147,7 @@ class Data(Result):
     dropped: tuple[str, ...] = ()
 
 
-class Evaluation(Result):
+class Evaluation(Result, frozen=True):
     """The whole. `metrics` has `cv` (all out-of-fold predictions at once) and `holdout`; `alone` is each feature's own
     AUC, the highest first."""
 

@@ -8,8 +8,6 @@ from components.evaluate.charts import Axis, Chart, Dot, Line, reach
 from components.evaluate.evaluation import Calibration, Evaluation, Points
 from components.evaluate.words import number
 
-_DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
-
 
 def figures(found: Evaluation) -> list[Chart]:
     """Profit, calibration, ROC and precision-recall."""
@@ -26,7 +24,10 @@ def _profit(found: Evaluation) -> Chart:
         f"contacting everyone {number(worth.everyone)}, contacting nobody nothing.",
         x=Axis("customers contacted, riskiest first", 0, 1, percent=True),
         y=Axis("profit for 1,000 customers", *reach((*points.y, worth.model))),
-        lines=[Line("reference", ((0, 0), (1, worth.everyone)), "contacting at random"), Line("main", _points(points), "by the model")],
+        lines=[
+            Line("reference", ((0, 0), (1, worth.everyone)), "contacting at random"),
+            Line("main", _points(points), "by the model"),
+        ],
         dots=[Dot("main", share, worth.model, label=label)],
     )
 
@@ -68,7 +69,10 @@ def _roc(found: Evaluation) -> Chart:
         summary=f"ROC curve on the hold-out; the area under it is {auc}, .5 would be chance.",
         x=Axis("stayers contacted", 0, 1, percent=True),
         y=Axis("leavers contacted", 0, 1, percent=True),
-        lines=[Line("reference", _DIAGONAL, "chance"), Line("main", _points(found.curves.roc), f"the model, AUC {auc}")],
+        lines=[
+            Line("reference", ((0, 0), (1, 1)), "chance"),
+            Line("main", _points(found.curves.roc), f"the model, AUC {auc}"),
+        ],
         dots=[Dot("main", confusion.false_positives / stayed, confusion.true_positives / left)],
     )
 

@@ -18,10 +18,12 @@ BATCH_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Findings:
-    """What was measured of a candidate, for the gate to judge. `parity` and `null_parity` are largest differences."""
+    """What was measured of a candidate: metrics out of fold and on the hold-out, each feature's own AUC, behaviour.
 
+    `parity` and `null_parity` are the largest differences between graph and estimator."""
+
+    cv: Mapping[str, float]
     holdout: Mapping[str, float]
-    ece: float
     alone: Mapping[str, float]
     latency_ms: float
     repeats: bool
@@ -36,7 +38,7 @@ def checks(contract: Contract, found: Findings, rule: Rule) -> tuple[Check, ...]
     gate = contract.gate
     return (
         *_metrics(gate, found.holdout),
-        _at_most("calibration", "calibration error (ece, out of fold)", found.ece, gate.ece),
+        _at_most("calibration", "calibration error (ece) out of fold", found.cv["ece"], gate.ece),
         _leakage(gate, found.alone),
         _at_most("latency", "latency", found.latency_ms, gate.latency_ms, " ms"),
         _determinism(found),
@@ -79,7 +81,8 @@ def _leakage(gate: Gate, alone: Mapping[str, float]) -> Check:
 
 
 def _determinism(found: Findings) -> Check:
-    check = _at_most("determinism", "difference between a row alone and in a batch", found.batch_difference, BATCH_TOLERANCE)
+    what = "difference between a row alone and in a batch"
+    check = _at_most("determinism", what, found.batch_difference, BATCH_TOLERANCE)
     if found.repeats:
         return check
     return replace(check, passed=False, note="the same rows get another answer the second time")
@@ -90,31 +93,34 @@ def _comparison(contract: Contract, found: Comparison | None, rule: Rule) -> Che
     bound = contract.gate.margin if rule == "non-inferior" else 0.0
     if found is None:
         return Check(check=rule, value=None, bound=bound, passed=True, note=f"the first model of {contract.name}")
-    equal = found.same or (found.identical and rule == "superior")
-    passed = found.high is not None and found.high < bound and not equal
-    return Check(check=rule, value=found.high, bound=bound, passed=passed, note=_compared(found, rule, bound, passed))
-
-
-def _compared(found: Comparison, rule: Rule, bound: float, passed: bool) -> str:
     champion = f"version {found.version}"
-    if found.same:
-        return f"it is merely equal to {champion}: the same bundle"
-    if found.mean is None or found.low is None or found.high is None:
-        return found.obstacle
-    if found.identical and not passed:
-        return f"it is merely equal to {champion}: the same predictions on the hold-out"
-    better, ends = found.mean < 0, (found.low, found.high)
-    low, high = sorted(-end if better else end for end in ends)
-    by = f"by {number(abs(found.mean))} (95 % interval {number(low)} to {number(high)})"
+    if found.mean is None or found.high is None:
+        return Check(check=rule, value=None, bound=bound, passed=False, note=found.obstacle)
+    if found.same or (found.identical and rule == "superior"):
+        note = f"it is merely equal to {champion}: the same {'bundle' if found.same else 'predictions on the hold-out'}"
+        return Check(check=rule, value=found.high, bound=bound, passed=False, note=note)
+    note = f"{_standing(found, rule, bound)}: log-loss {_difference(found)}"
+    return Check(check=rule, value=found.high, bound=bound, passed=found.high < bound, note=note)
+
+
+def _standing(found: Comparison, rule: Rule, bound: float) -> str:
+    champion = f"version {found.version}"
+    if found.high is None or found.low is None or found.low > 0:
+        return f"it is worse than {champion}"
     if found.high < 0:
-        return f"log-loss better than {champion} {by}"
-    if passed:
-        return f"log-loss no more than {bound:g} worse than {champion}: {'better' if better else 'worse'} {by}"
-    if found.low > 0:
-        return f"it is worse than {champion}: log-loss higher {by}"
+        return f"better than {champion}"
     if rule == "superior":
-        return f"it is merely equal to {champion}: log-loss {'better' if better else 'worse'} {by}"
-    return f"it may be worse than {champion} by more than {bound:g}: log-loss {'better' if better else 'worse'} {by}"
+        return f"it is merely equal to {champion}"
+    if found.high < bound:
+        return f"not worse than {champion} by {bound:g}"
+    return f"it may be worse than {champion} by {bound:g} or more"
+
+
+def _difference(found: Comparison) -> str:
+    """Like "better by 0.012 (95 % interval 0.004 to 0.020)"."""
+    mean, ends = found.mean or 0.0, (found.low or 0.0, found.high or 0.0)
+    low, high = sorted(-end if mean < 0 else end for end in ends)
+    return f"{'better' if mean < 0 else 'worse'} by {number(abs(mean))} (95 % interval {number(low)} to {number(high)})"
 
 
 def _at_most(name: str, what: str, value: float | None, bound: float, unit: str = "") -> Check:

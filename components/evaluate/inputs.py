@@ -1,6 +1,9 @@
-"""What the step reads of the reports of the steps before it; fields it has no use for are ignored."""
+"""What the step is given. Of other steps' reports it reads what it needs; their other fields are ignored."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -25,12 +28,27 @@ class Validation(msgspec.Struct, frozen=True):
     duplicates: int | None = None
 
 
-def rule_for(contract: Contract, override: str) -> Rule:
-    """The rule of comparison: the run's, or else the contract's. Raises UserError for one that does not exist."""
-    match override or contract.gate.comparison:
-        case "superior":
-            return "superior"
-        case "non-inferior":
-            return "non-inferior"
-        case other:
-            raise UserError(f"unknown rule '{other}'", where="comparison", remedy="superior or non-inferior")
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """A `bundle` (folder) and the rows train `scored` (Parquet), to be judged under a contract.
+
+    `source` is where the table came from, for messages; `comparison` overrides the contract's rule."""
+
+    contract: Contract
+    bundle: Path
+    scored: Path
+    training: Training
+    validation: Validation
+    source: str = ""
+    comparison: str = ""
+
+    @property
+    def rule(self) -> Rule:
+        """The rule of comparison. Raises UserError for one that does not exist."""
+        match self.comparison or self.contract.gate.comparison:
+            case "superior":
+                return "superior"
+            case "non-inferior":
+                return "non-inferior"
+            case other:
+                raise UserError(f"unknown rule '{other}'", where="comparison", remedy="superior or non-inferior")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from churn.domain.metrics import SMALLER_IS_BETTER
 from components.evaluate.evaluation import Check, Evaluation, Slice
 from components.evaluate.figures import figures
 from components.evaluate.words import number, spread
@@ -67,8 +68,8 @@ def question(check: Check) -> str:
     if check.check in _QUESTIONS:
         return _QUESTIONS[check.check]
     _, metric, end = check.check.split(".")
-    name = METRICS[metric]
-    return f"{name}: high enough?" if end == "min" else f"{name}: low enough?" if metric != "roc_auc" else f"{name}: plausible?"
+    wanted = "high enough" if end == "min" else "low enough" if metric in SMALLER_IS_BETTER else "plausible"
+    return f"{METRICS[metric]}: {wanted}?"
 
 
 def weakest(slices: tuple[Slice, ...]) -> list[Slice]:

@@ -2,86 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pyarrow.compute as pc
 
 from churn.domain import bundle as bundles
 from churn.domain import metrics
-from churn.domain.contract import Contract
 from churn.stores.settings import Settings
 from components.evaluate import behaviour, case, champion, curves, gate, importance, leakage, slices
 from components.evaluate.case import Case
+from components.evaluate.evaluation import Check, Data, Evaluation
 from components.evaluate.gate import Findings
-from components.evaluate.inputs import Training, Validation, rule_for
-from components.evaluate.evaluation import Comparison, Data, Evaluation
+from components.evaluate.inputs import Inputs
 from feature_repo import names
 
 ROWS = 1000
 """Rows at most for latency and determinism."""
 
 
-def evaluate(
-    settings: Settings,
-    contract: Contract,
-    bundle: Path,
-    scored: Path,
-    training: Training,
-    validation: Validation,
-    comparison: str = "",
-) -> Evaluation:
-    """Judges the bundle in a folder on the rows train scored; `comparison` overrides the contract's rule.
+def evaluate(settings: Settings, inputs: Inputs) -> Evaluation:
+    """Judges a bundle by its contract's gate, and against the champion.
 
     A refusal is an answer. Raises UserError where none can be given: a column of the table that tells on its own who
     left, a hold-out of one outcome, a champion whose bundle is gone."""
-    rule = rule_for(contract, comparison)
-    judged = case.read(contract, bundles.load(bundle), scored)
+    rule = inputs.rule
+    judged = case.read(inputs.contract, bundles.load(inputs.bundle), inputs.scored)
     alone = leakage.alone(judged)
-    leakage.refuse_leaking_columns(contract, alone)
-    serving = champion.find(settings, contract.name)
-    compared = champion.compare(judged, serving) if serving else None
-    measured = _metrics(judged)
-    found = _findings(judged, measured, alone, training, compared)
-    checks = gate.checks(contract, found, rule)
-    return _evaluation(judged, measured, found, training, validation, checks)
+    leakage.refuse_leaking_columns(judged.contract, alone, inputs.source)
+    serving = champion.find(settings, judged.contract.name)
+    found = _findings(judged, alone, serving, inputs)
+    return _evaluation(judged, found, gate.checks(judged.contract, found, rule), inputs)
 
 
-def _metrics(judged: Case) -> dict[str, dict[str, float]]:
-    threshold, costs = judged.bundle.manifest.threshold, judged.contract.costs
-    return {name: metrics.measure(*rows, threshold, costs) for name, rows in (("cv", judged.folds), ("holdout", judged.held))}
-
-
-def _findings(
-    judged: Case,
-    measured: dict[str, dict[str, float]],
-    alone: dict[str, float],
-    training: Training,
-    compared: Comparison | None,
-) -> Findings:
+def _findings(judged: Case, alone: dict[str, float], serving: champion.Champion | None, inputs: Inputs) -> Findings:
     graph, columns = judged.bundle.model, judged.columns[judged.holdout][:ROWS]
+    threshold, costs = judged.bundle.manifest.threshold, judged.contract.costs
     return Findings(
-        holdout=measured["holdout"],
-        ece=measured["cv"]["ece"],
+        cv=metrics.measure(*judged.folds, threshold, costs),
+        holdout=metrics.measure(*judged.held, threshold, costs),
         alone=alone,
         latency_ms=behaviour.latency_ms(graph, columns),
         repeats=behaviour.repeats(graph, columns),
         batch_difference=behaviour.batch_difference(graph, columns),
         parity=float(np.abs(judged.p - judged.estimator).max()),
-        null_parity=training.null_parity,
-        comparison=compared,
+        null_parity=inputs.training.null_parity,
+        comparison=champion.compare(judged, serving) if serving else None,
     )
 
 
-def _evaluation(
-    judged: Case,
-    measured: dict[str, dict[str, float]],
-    found: Findings,
-    training: Training,
-    validation: Validation,
-    checks: tuple[gate.Check, ...],
-) -> Evaluation:
+def _evaluation(judged: Case, found: Findings, checks: tuple[Check, ...], inputs: Inputs) -> Evaluation:
     contract, manifest = judged.contract, judged.bundle.manifest
     fast = found.latency_ms <= contract.gate.latency_ms
     return Evaluation(
@@ -91,25 +60,25 @@ def _evaluation(
         digest=judged.bundle.digest,
         contract=contract.digest,
         passed=all(check.passed for check in checks),
-        reason=gate.reason(checks, measured["holdout"]),
+        reason=gate.reason(checks, found.holdout),
         gate=checks,
-        metrics=measured,
+        metrics={"cv": dict(found.cv), "holdout": dict(found.holdout)},
         comparison=found.comparison,
-        candidates=training.candidates,
+        candidates=inputs.training.candidates,
         worth=curves.worth(*judged.held, manifest.threshold, contract.costs),
         costs=msgspec.structs.asdict(contract.costs),
         alone=dict(found.alone),
         latency_ms=found.latency_ms,
         confusion=curves.confusion(*judged.held, manifest.threshold),
         curves=curves.curves(*judged.held, judged.folds, contract.costs),
-        importance=importance.importances(judged) if fast else (),  # a graph too slow to serve is too slow for this
+        importance=importance.importances(judged) if fast else (),  # hundreds of batches: not for a slow graph
         slices=slices.slices(judged),
-        data=_data(judged, training, validation),
+        data=_data(judged, inputs),
         versions=manifest.versions,
     )
 
 
-def _data(judged: Case, training: Training, validation: Validation) -> Data:
+def _data(judged: Case, inputs: Inputs) -> Data:
     seen = pc.min_max(judged.table[names.EVENT_TIMESTAMP]).as_py()
     return Data(
         digest=judged.bundle.manifest.data,
@@ -118,8 +87,8 @@ def _data(judged: Case, training: Training, validation: Validation) -> Data:
         rate=float(judged.y.mean()),
         first=seen["min"].date().isoformat(),
         last=seen["max"].date().isoformat(),
-        read=validation.rows,
-        quarantined=validation.quarantined,
-        duplicates=validation.duplicates,
-        dropped=training.dropped,
+        read=inputs.validation.rows,
+        quarantined=inputs.validation.quarantined,
+        duplicates=inputs.validation.duplicates,
+        dropped=inputs.training.dropped,
     )

@@ -13,7 +13,7 @@ import pyarrow.csv
 from churn.domain.errors import UserError
 from components.ingest import csv_faults
 
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2**20
 """What Arrow parses at a time, and so the longest row there may be."""
 
 

@@ -31,18 +31,19 @@ def train(
         from churn.stores.settings import Settings
         from components.files import write_json
         from components.train.options import options
-        from components.train.step import train
+        from components.train.step import Artifacts, train
 
         trained = train(
             Settings.load(),
             load(Path(contract.path)),
-            Path(entities.path),
-            features.uri,
-            snapshot.metadata["digest"],
+            Artifacts(
+                entities=Path(entities.path),
+                features=features.uri,
+                snapshot=snapshot.metadata["digest"],
+                bundle=Path(bundle.path),
+                scored=Path(scored.path),
+            ),
             options(candidates, tune_trials, tune_sampler, resample, class_weight),
-            Path(bundle.path),
-            Path(scored.path),
-            say=print,
         )
         write_json(report.path, trained)
         bundle.metadata.update(digest=trained.digest, candidate=trained.candidate, run=trained.run)

@@ -21,7 +21,7 @@ EDGE = 1e-6
 
 @dataclass(frozen=True)
 class Blend:
-    """How members' probabilities become one: `sum(weights * p)`, or for a stack `sigmoid(sum(weights * logit p) + bias)`."""
+    """How members' probabilities become one: `sum(weights * p)`, or `sigmoid(sum(weights * logit p) + bias)`."""
 
     weights: tuple[float, ...]
     bias: float = 0.0

@@ -19,6 +19,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     tuning: Tuning = Tuning()
     balance: Balance = Balance()
 
+    @property
+    def parameters(self) -> dict[str, object]:
+        """As a pipeline's parameters; what `options` was given."""
+        return {
+            "candidates": ",".join(self.candidates),
+            "tune_trials": self.tuning.trials,
+            "tune_sampler": self.tuning.sampler,
+            "resample": self.balance.resample,
+            "class_weight": self.balance.class_weight,
+        }
+
 
 def options(
     candidates: str = "",
@@ -46,5 +57,7 @@ def _one_of(parameter: str, value: str, literal: Any) -> Any:
     """`value`, if it is one of a Literal's."""
     known = [str(choice) for choice in get_args(literal)]
     if value not in known:
-        raise UserError(f"'{value}' is none of its values", where=f"parameter {parameter}", remedy=nearest(value, known))
+        raise UserError(
+            f"'{value}' is none of its values", where=f"parameter {parameter}", remedy=nearest(value, known)
+        )
     return value

@@ -1,4 +1,4 @@
-"""The ranges that `tune` gives: `[low, high]`, `{log: [low, high]}` or `{any: [a, b, c]}`, as Optuna's distributions."""
+"""The ranges that `tune` gives, `[low, high]`, `{log: [low, high]}` or `{any: [a, b]}`, as Optuna's distributions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from churn.domain.errors import UserError
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    Numbers = IntDistribution | FloatDistribution
+    Distribution = CategoricalDistribution | Numbers
 
 
-def distribution(spec: Any, where: str) -> BaseDistribution:
+def distribution(spec: Any, where: str) -> Distribution:
     """The distribution of a range; integers when both its ends are. Raises UserError for anything else."""
     from optuna.distributions import CategoricalDistribution
 
@@ -30,7 +33,7 @@ def _is_range(low: Any, high: Any) -> bool:
     return all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) and low < high
 
 
-def _numbers(low: float, high: float, *, log: bool) -> IntDistribution | FloatDistribution:
+def _numbers(low: float, high: float, *, log: bool) -> Numbers:
     from optuna.distributions import FloatDistribution, IntDistribution
 
     if isinstance(low, int) and isinstance(high, int):
@@ -38,7 +41,7 @@ def _numbers(low: float, high: float, *, log: bool) -> IntDistribution | FloatDi
     return FloatDistribution(float(low), float(high), log=log)
 
 
-def contains(space: BaseDistribution, value: Any) -> bool:
+def contains(space: Distribution, value: Any) -> bool:
     """Whether a parameter's value lies in its range."""
     from optuna.distributions import CategoricalDistribution
 
@@ -47,7 +50,7 @@ def contains(space: BaseDistribution, value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and space.low <= value <= space.high
 
 
-def spaced(space: BaseDistribution, points: int) -> list[Any]:
+def spaced(space: Distribution, points: int) -> list[Any]:
     """Values from end to end: all of a choice, `points` of a range, evenly or in equal ratios."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 

@@ -59,7 +59,7 @@ class Rows:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that a fold's metric depends on here."""
-        found = hashlib.sha256(np.ascontiguousarray(self.features))
+        found = hashlib.sha256(self.features.tobytes())
         found.update(self.y.tobytes())
         for fold in self.folds:
             found.update(fold.train.tobytes() + b"|" + fold.test.tobytes() + b"|")

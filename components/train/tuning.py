@@ -22,7 +22,6 @@ from components.train.selection import Folds
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import BaseDistribution
 
 Sampler = Literal["tpe", "random", "grid"]
 Params = dict[str, Any]
@@ -60,8 +59,8 @@ class _Search:
     tuning: Tuning
 
     @cached_property
-    def space(self) -> dict[str, BaseDistribution]:
-        """The distribution of each tuned parameter."""
+    def space(self) -> dict[str, Any]:
+        """The distribution (see `ranges`) of each tuned parameter."""
         where = f"candidate {self.candidate.name}, tune"
         return {name: ranges.distribution(spec, f"{where}.{name}") for name, spec in self.candidate.tune.items()}
 
@@ -91,7 +90,7 @@ class _Search:
 
     @cached_property
     def grid(self) -> list[Params]:
-        """As many evenly spaced values of each parameter as it takes for all trials, combined, in a fixed mixed order."""
+        """Evenly spaced values of each parameter, as many as it takes for all trials, combined, in a mixed order."""
         points = 2
         while points ** len(self.space) < self.tuning.trials:
             points += 1

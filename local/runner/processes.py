@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,16 +19,14 @@ from local.runner.environments import PROJECT, Environments
 from local.runner.launcher import Stopped
 from local.runner.task import Task
 
-_GRACE_SECONDS = 1.0
-
 
 class Processes:
-    """Runs each step in an empty working directory and a process group of its own, which ends with the step."""
+    """Runs each step under a guard, in an empty working directory and a process group that ends with the step."""
 
     def __init__(self, environments: Environments) -> None:
         self._environments = environments
         self._lock = threading.Lock()
-        self._groups: set[int] = set()
+        self._live: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
     def kfp_runner(self) -> Any:
@@ -41,16 +36,13 @@ class Processes:
         self._environments.check(role_of(image) for image in images)
 
     def execute(self, task: Task, log: BinaryIO) -> int:
-        # Not under the run's folder: sockets in TMPDIR need a path of less than 108 bytes.
-        with tempfile.TemporaryDirectory(prefix="churn-", ignore_cleanup_errors=True) as scratch:
-            work = Path(scratch, "work")
-            work.mkdir()
-            process = self._start(task, log, work)
-            try:
-                status = process.wait()
-            finally:
-                _sweep(process)
-                self._groups.discard(process.pid)
+        process = self._start(task, log)
+        try:
+            status = process.wait()
+        finally:
+            _end(process)
+            process.wait()
+            self._live.discard(process)
         if self._stopped:
             raise Stopped(task.name)
         return status
@@ -58,23 +50,26 @@ class Processes:
     def stop(self) -> None:
         with self._lock:
             self._stopped = True
-            for group in tuple(self._groups):
-                _signal(group, signal.SIGTERM)
+            for process in tuple(self._live):
+                _end(process)
 
-    def _start(self, task: Task, log: BinaryIO, work: Path) -> subprocess.Popen[bytes]:
+    def _start(self, task: Task, log: BinaryIO) -> subprocess.Popen[bytes]:
         with self._lock:  # a step is either seen by stop() or never starts
             if self._stopped:
                 raise Stopped(task.name)
+            # Not under the run's folder: sockets in TMPDIR need a path of less than 108 bytes.
+            scratch = Path(tempfile.mkdtemp(prefix="churn-"))
+            (scratch / "work").mkdir()
             process = subprocess.Popen(  # noqa: S603 (KFP's command for a step of our own)
-                [sys.executable, "-I", "-S", guard.__file__, *task.command],
-                cwd=work,
-                env=self._variables(task, work.parent),
+                [sys.executable, "-I", "-S", guard.__file__, scratch, *task.command],
+                cwd=scratch / "work",
+                env=self._variables(task, scratch),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            self._groups.add(process.pid)
+            self._live.add(process)
             return process
 
     def _variables(self, task: Task, scratch: Path) -> dict[str, str]:
@@ -93,19 +88,7 @@ class Processes:
         }
 
 
-def _sweep(process: subprocess.Popen[bytes]) -> None:
-    """Leaves nothing of a step's process group behind; what is about to end by itself may do so."""
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while process.poll() is not None and _signal(process.pid, 0) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    _signal(process.pid, signal.SIGKILL)
-    process.wait()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Tells the guard, which ends the step and then itself."""
     if process.stdin:
         process.stdin.close()
-
-
-def _signal(group: int, number: int) -> bool:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers the latter for a group of zombies
-        os.killpg(group, number)
-        return True
-    return False

@@ -100,9 +100,11 @@ def in_a_process(name: str, root: Path, **variables: str) -> Iterator[tuple[subp
 
 
 def start(name: str, root: Path, arguments: dict[str, str], **variables: str) -> subprocess.Popen[str]:
+    temporary = root / "tmp"
+    temporary.mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, __file__, name, root, json.dumps(arguments)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **variables},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(temporary), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -137,6 +139,7 @@ def test_an_interrupt_ends_the_steps_and_the_run(tmp_path: Path, name: str) -> N
         assert not any(alive(pid) for pid in steps)
     assert not (tmp_path / "pids" / "3").exists()
     assert not list(tmp_path.glob("*/workspace"))
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_a_handled_sigterm_ends_the_steps_before_the_run_returns(tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_steps_end_with_their_runner_however_it_is_killed(tmp_path: Path, number
         process.send_signal(number)
         process.wait(DEADLINE_SECONDS)
 
-        wait_until(lambda: not any(alive(pid) for pid in steps))
+        wait_until(lambda: not any(alive(pid) for pid in steps) and not list((tmp_path / "tmp").iterdir()))
 
 
 def test_a_step_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def fates(rng: np.random.Generator, customers: Customers, usual: Floats, actual:
     drift, which the other flows make up for, and as the world is."""
     rates, contract, tenure = turnover(), customers.codes["Contract"], aged(customers.tenure)
     safe = 1 - usual
-    dice = _even_dice(rng, contract * np.int16(LONGEST + 1) + tenure) * safe
+    cell = (contract * np.int16(3) + customers.codes["InternetService"]) * np.int16(LONGEST + 1) + tenure
+    dice = _even_dice(rng, cell) * safe
     changed = (rates.change[contract, :, tenure].T * _likeness(customers)).cumsum(axis=0)
     fate = np.where(dice < np.maximum(changed[-1], safe - rates.stay[contract, tenure]), EXITS, STAYS).astype(np.uint8)
     for to in reversed(_CONTRACTS):

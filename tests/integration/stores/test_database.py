@@ -5,12 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from churn.domain import parsing
 from churn.domain.errors import UserError
+from churn.domain.synthetic.population import Population
 from churn.stores.database import engine, migrate
+from churn.stores.query import stream_query
 from churn.stores.settings import Settings
+from feature_repo import contracts
 from tests.servers import free_port
 
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
@@ -37,15 +42,15 @@ def test_migrating_an_empty_database_makes_the_table_of_customers(url: str) -> N
     migrate(url)
     customers = sa.Table("customers", sa.MetaData(), autoload_with=engine(url))
 
-    assert {column.name for column in customers.primary_key} == {"customer_id", "snapshot_at"}
+    assert {column.name for column in customers.primary_key} == {"customerID", "snapshot_date"}
     assert len(customers.columns) == 22, "a key, a timestamp, 19 columns and what became of the customer"
-    assert {column.name for column in customers.columns if not column.nullable} == {"customer_id", "snapshot_at"}
+    assert {column.name for column in customers.columns if not column.nullable} == {"customerID", "snapshot_date"}
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
     migrate(url)
     with engine(url).begin() as connection:
-        connection.execute(sa.text("INSERT INTO customers (customer_id, snapshot_at) VALUES ('a', '2026-01-31')"))
+        connection.execute(sa.text("INSERT INTO customers (\"customerID\", snapshot_date) VALUES ('a', '2026-01-31')"))
     migrate(url)
 
     with engine(url).connect() as connection:
@@ -55,18 +60,35 @@ def test_migrating_twice_changes_nothing(url: str) -> None:
 def test_a_customer_has_one_row_a_snapshot(url: str) -> None:
     migrate(url)
     customers = sa.Table("customers", sa.MetaData(), autoload_with=engine(url))
-    row = {"customer_id": "7590-VHVEG", "snapshot_at": JANUARY, "total_charges": None, "contract": "Month-to-month"}
+    row = {"customerID": "7590-VHVEG", "snapshot_date": JANUARY, "TotalCharges": None, "Contract": "Month-to-month"}
     with engine(url).begin() as connection:
-        connection.execute(customers.insert(), [row, {**row, "snapshot_at": JANUARY.replace(month=3)}])
+        connection.execute(customers.insert(), [row, {**row, "snapshot_date": JANUARY.replace(month=3)}])
 
     with pytest.raises(sa.exc.IntegrityError), engine(url).begin() as connection:
         connection.execute(customers.insert(), row)
 
 
+def test_synthetic_customers_go_in_and_come_out_as_they_are_for_the_telco_contract(
+    database_url: str, settings: Settings
+) -> None:
+    made = Population(customers=200, seed=1).labelled()
+    migrate(database_url)
+    customers = sa.Table("customers", sa.MetaData(), autoload_with=engine(database_url))
+    with engine(database_url).begin() as connection:
+        connection.execute(customers.insert(), made.to_pylist())
+
+    read = pa.Table.from_batches(stream_query(database_url, "SELECT * FROM customers"))
+
+    parsing.require_columns(contracts.resolve(settings, "telco"), read.schema.names, "customers")
+    assert read.sort_by("customerID") == made.sort_by("customerID")
+
+
 MIGRATE = """
 import sys
 from churn.stores.database import migrate
+from churn.stores.query import stream_query
 from churn.stores.settings import Settings
+from feature_repo import contracts
 url = Settings.load().database
 print("ready", flush=True)
 sys.stdin.readline()
@@ -87,7 +109,9 @@ KILLED = """
 import os, signal
 import alembic.runtime.migration as migration
 from churn.stores.database import migrate
+from churn.stores.query import stream_query
 from churn.stores.settings import Settings
+from feature_repo import contracts
 migration.HeadMaintainer.update_to_step = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 migrate(Settings.load().database)
 """

@@ -28,7 +28,8 @@ def test_types_come_as_arrows_and_nulls_stay_nulls(postgres: str) -> None:
         SELECT 1::smallint AS small, 2 AS int, 9007199254740993 AS big, true AS flag, 1.5::real AS real,
                0.1::float8 AS float, 'x' AS text, 'y'::varchar AS varchar, '29.85'::numeric(8, 2) AS money,
                5::numeric(3, 0) AS whole, 1e15::numeric AS any, DATE '2026-01-31' AS day,
-               TIMESTAMP '2026-01-31 12:00' AS moment, TIMESTAMPTZ '2026-01-31 12:00+02' AS instant, 'a'::"char" AS letter
+               TIMESTAMP '2026-01-31 12:00' AS moment, TIMESTAMPTZ '2026-01-31 12:00+02' AS instant,
+               'a'::"char" AS letter
         UNION ALL
         SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL::numeric(3, 0), NULL, NULL, NULL, NULL, NULL
     """

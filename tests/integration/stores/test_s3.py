@@ -168,11 +168,11 @@ def test_a_missing_bucket_is_told_by_every_operation(
 )
 @pytest.mark.parametrize("operation", ["fetch", "put", "write_if"])
 def test_wrong_credentials_are_told_without_the_secret(
-    changes: dict[str, str], operation: str, s3: S3Server, bucket: str, access: S3Access, tmp_path: Path
+    changes: dict[str, str], operation: str, s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
     if s3.kind == "moto":
         pytest.skip("moto accepts wrong credentials; MinIO is not on the PATH nor in MINIO_BIN")
-    store = _store(bucket, access, tmp_path, **changes)
+    store = _store(bucket, S3Access.load(s3.environment), tmp_path, **changes)
     calls: dict[str, Callable[[], object]] = {
         "fetch": lambda: store.fetch(f"{bucket}/x"),
         "put": lambda: store.put_file(Path(__file__), "x"),

@@ -1,0 +1,104 @@
+"""The command line as a person runs it: a process of its own, a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv as pv
+import pytest
+
+from churn.domain.synthetic import generate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Churn:
+    """`churn` with one CHURN_HOME."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHURN_", "AWS_"))}
+        return {**inherited, "CHURN_HOME": str(self.home), **self.environment}
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "local.main"]
+
+    def __call__(self, *arguments: str | Path, cwd: Path = ROOT) -> Done:
+        done = subprocess.run(
+            [*self.command, *map(str, arguments)],
+            cwd=cwd, env={**self.env, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def train(self, data: Path | str, *more: str | Path) -> Done:
+        return self("run", "training", "--data", data, "--json", *more)
+
+
+def customers(path: Path, count: int = 1500, seed: int = 3) -> Path:
+    """A generated customer table."""
+    generate(count, 1, seed, path, None)
+    return path
+
+
+def rows(path: Path) -> list[list[str]]:
+    """A CSV file's lines, the header first, all as text."""
+    return [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def churn(tmp_path: Path) -> Churn:
+    return Churn(tmp_path / "home")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A home with a champion, and the run that made it."""
+
+    churn: Churn
+    data: Path
+    done: Done
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    folder = tmp_path_factory.mktemp("trained")
+    data = customers(folder / "customers.csv", 2500)
+    churn = Churn(folder / "home")
+    done = churn.train(data, "--param", "candidates=xgboost,logistic-regression")
+    assert done.code == 0, done.err
+    yield Trained(churn, data, done)
+
+
+@pytest.fixture(scope="session")
+def telco() -> Path:
+    """The IBM sample; it is not ours to ship."""
+    found = Path(os.environ.get("CHURN_TELCO_CSV") or ROOT.parent / "shared/data/telco.csv")
+    if not found.is_file():
+        pytest.skip("the IBM Telco sample is not here: set CHURN_TELCO_CSV to the downloaded file")
+    assert pv.read_csv(found).num_rows == 7043
+    return found
