@@ -68,7 +68,7 @@ def show(done: Demo) -> None:
 
 def _generate(table: Path, customers: int) -> str:
     """Writes the demo's table; gives the id of a customer whose row is not spoiled."""
-    from churn.domain.synthetic import generate
+    from churn.domain.synthetic.generation import generate
 
     table.parent.mkdir(parents=True, exist_ok=True)
     generate(customers, 1, SEED, table, None)

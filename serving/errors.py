@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import ClassVar
 
 import msgspec
@@ -20,7 +21,7 @@ class RequestError(Exception):
 
     status: int = 500
     grpc: ClassVar[str] = "INTERNAL"
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
 
     def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
         super().__init__(message)
@@ -94,8 +95,9 @@ class UnavailableError(RequestError):
 class RouteError(RequestError):
     """An address, or a method, that this server does not have."""
 
-    grpc, code = "NOT_FOUND", "not_found"
+    grpc = "NOT_FOUND"
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(f"{status.phrase.lower()}: this server has no such address or method")
         self.status = status
+        self.code = status.phrase.lower().replace(" ", "_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ def translate(error: Exception) -> RequestError:
     if isinstance(error, kserve_errors.ModelNotFound):
         return UnknownModelError("this server has no model of that name")
     if isinstance(error, HTTPException):
-        return RouteError(error.detail, error.status_code)
+        return RouteError(HTTPStatus(error.status_code))
     if isinstance(error, _MALFORMED):
         return MalformedError([Fault(BODY, "is not a request of the protocol")])
     if isinstance(error, _NOT_READY):

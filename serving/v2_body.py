@@ -34,26 +34,34 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request."""
+    """A request; KServe's own client repeats the model's name in it."""
 
     inputs: list[Input]
     outputs: list[Output] = []
     parameters: dict[str, Any] = {}
     id: str = ""
+    model_name: str = ""
 
 
 def read(body: bytes, json_length: str | None, model: str) -> InferRequest:
     """The request in a body. Raises MalformedError when JSON or binary part are not what they should be."""
     size = _size(json_length, len(body))
     document = shaped(parse(body[:size]), Body)
+    if document.model_name not in ("", model):
+        raise MalformedError([Fault("model_name", "is not the model that is asked")])
     return InferRequest(
         model_name=model,
-        infer_inputs=[InferInput(i.name, i.shape, i.datatype, i.data or None, i.parameters) for i in document.inputs],
+        infer_inputs=[_tensor(tensor) for tensor in document.inputs],
         request_id=document.id,
         raw_inputs=_raw(document.inputs, body[size:]),
         parameters=document.parameters,
         request_outputs=[RequestedOutput(output.name, output.parameters) for output in document.outputs],
     )
+
+
+def _tensor(given: Input) -> InferInput:
+    data = None if given.data is UNSET else given.data
+    return InferInput(given.name, given.shape, given.datatype, data, given.parameters)
 
 
 def _size(json_length: str | None, total: int) -> int:

@@ -59,8 +59,10 @@ def shop(**changes: Any) -> Contract:
     return msgspec.structs.replace(contract.parse(SHOP, "shop.yaml"), **changes)
 
 
-def write_bundle(folder: Path, of: Contract, seed: int = 0) -> str:
-    """Trains a logistic regression on made-up rows and writes its bundle; gives the digest."""
+def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.0) -> str:
+    """Trains a logistic regression on made-up rows and writes its bundle; gives the digest.
+
+    Its example's answers are `wrong_by` so much."""
     columns, gone = _training_rows(of, seed)
     features = Derivation(of).run(columns)
     preparation = Preparation(of, features, impute=True)
@@ -69,7 +71,7 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0) -> str:
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(assemble(of, [Part(preparation, estimator)]).SerializeToString())
     (folder / "contract.yaml").write_text(of.to_yaml(), encoding="utf-8")
-    judged = estimator.predict_proba(preparation.transform(features[:3]))[:, 1]
+    judged = estimator.predict_proba(preparation.transform(features[:3]))[:, 1] + wrong_by
     example = bundle.Example(columns[:3].tolist(), judged.tolist())
     (folder / "example.json").write_bytes(msgspec.json.encode(example))
     layout = names.layout(of)
@@ -91,11 +93,11 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0) -> str:
     return bundle.write(folder, manifest)
 
 
-def publish(settings: Settings, of: Contract, version: int = 1, seed: int = 0) -> Variant:
+def publish(settings: Settings, of: Contract, version: int = 1, seed: int = 0, wrong_by: float = 0.0) -> Variant:
     """Trains a version, stores its bundle and makes it the champion: what promotion does."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "bundle")
-        digest = write_bundle(folder, of, seed)
+        digest = write_bundle(folder, of, seed, wrong_by)
         variant = Variant(version, digest, objects.open_store(settings).put_folder(folder, f"bundles/{digest}"))
     put_in_charge(settings, of.name, variant)
     return variant
@@ -116,8 +118,7 @@ def remember(
     from feature_repo.registration import apply
 
     seen = seen or datetime.now(UTC).replace(microsecond=0)
-    source = settings.home / f"source-{seen:%Y%m%d%H%M%S%f}"
-    source.mkdir(parents=True)
+    source = Path(tempfile.mkdtemp(dir=settings.home))
     raw = pa.table(
         {name: [row.get(name) for row in customers.values()] for name in of.raw},
         schema=encoding.feature_schema(of, of.raw),

@@ -52,11 +52,16 @@ def brier(y: Vector, p: Vector) -> float:
 
 
 def calibration(y: Vector, p: Vector, bins: int = BINS) -> tuple[Vector, Vector, Vector]:
-    """Mean prediction, observed rate and share of rows of `bins` groups of equal size, by rising prediction."""
-    groups = [part for part in np.array_split(np.argsort(p, kind="stable"), min(bins, len(p))) if len(part)]
-    mean = np.array([p[part].mean() for part in groups])
-    rate = np.array([y[part].mean() for part in groups])
-    return mean, rate, np.array([len(part) / len(p) for part in groups])
+    """Mean prediction, observed rate and share of rows of `bins` groups, by rising prediction.
+
+    The groups are of equal size, except that equal predictions stay together: the order of rows decides nothing."""
+    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2
+    group = (middle * bins / len(p)).astype(np.int64)[inverse.reshape(-1)]
+    size = np.bincount(group, minlength=bins)
+    filled = size > 0
+    mean, rate = (np.bincount(group, weights=values, minlength=bins)[filled] / size[filled] for values in (p, y))
+    return mean, rate, size[filled] / len(p)
 
 
 def ece(y: Vector, p: Vector, bins: int = BINS) -> float:
@@ -66,10 +71,15 @@ def ece(y: Vector, p: Vector, bins: int = BINS) -> float:
 
 
 def lift(y: Vector, p: Vector, share: float = 0.1) -> float:
-    """How many times more leavers the highest-scored `share` holds than a random one of the same size."""
+    """How many times more leavers the highest-scored `share` holds than a random one of the same size.
+
+    Of rows that are equal at its edge, it holds a random part."""
+    if not y.any():
+        return float("nan")
     count = max(1, round(len(p) * share))
-    top = np.argsort(-p, kind="stable")[:count]
-    return float(y[top].mean() / y.mean()) if y.any() else float("nan")
+    true_positives, predicted = _at_each_score(y, p)
+    found = np.interp(count, np.append(0.0, predicted), np.append(0.0, true_positives))
+    return float(found / count / y.mean())
 
 
 def at_threshold(y: Vector, p: Vector, threshold: float) -> dict[str, float]:

@@ -5,7 +5,7 @@ A fault says row, column, value and problem. Missing is null everywhere: the con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -72,7 +72,7 @@ def parse(contract: Contract, table: pa.Table) -> Parsed:
     faults: list[pa.Table] = []
     for name, kind in types(contract).items():
         source = contract.source_of(contract.event_timestamp.column if _is_time(contract, name) else name)  # type: ignore[union-attr]
-        values = _values(table, source)
+        values = values_of(table, source)
         parsed, problem = _parse(contract, name, kind, values)
         columns[name] = parsed
         failed = pc.and_(pc.is_valid(_present(contract, name, values)), pc.is_null(parsed))
@@ -83,31 +83,39 @@ def parse(contract: Contract, table: pa.Table) -> Parsed:
 def faults_of(column: str, failed: pa.Array, values: pa.Array, problem: str) -> pa.Table:
     """A fault for each row where `failed` (bool) holds."""
     rows = pc.indices_nonzero(failed).cast(pa.int64())
-    shown = pc.utf8_slice_codeunits(text(pc.take(values, rows)), 0, 80)
-    count = len(rows)
-    return pa.table(
-        [rows, pa.array([column] * count, pa.string()), shown, pa.array([problem] * count, pa.string())], schema=FAULTS
-    )
+    shown = pc.utf8_slice_codeunits(_shown(pc.take(values, rows)), 0, 80)
+    return pa.table([rows, _repeated(column, len(rows)), shown, _repeated(problem, len(rows))], schema=FAULTS)
 
 
 def check(contract: Contract, parsed: Parsed) -> pa.Table:
     """All faults of a parsed table: those of parsing and those of the contract's rules."""
-    found = [parsed.faults]
-    unparsed = set(zip(parsed.faults["row"].to_pylist(), parsed.faults["column"].to_pylist(), strict=True))
+    found = [FAULTS.empty_table()]
     for name in parsed.table.column_names:
-        values = _values(parsed.table, name)
-        for rule in rules.of(contract, name):
-            faults = faults_of(name, rule.broken(values), values, rule.problem)
-            keep = [(row, name) not in unparsed for row in faults["row"].to_pylist()]
-            found.append(faults.filter(pa.array(keep, pa.bool_())))
+        values = values_of(parsed.table, name)
+        found += [faults_of(name, rule.broken(values), values, rule.problem) for rule in rules.of(contract, name)]
+    return together(parsed, pa.concat_tables(found))
+
+
+def together(parsed: Parsed, broken: pa.Table) -> pa.Table:
+    """The faults of parsing and those of the rules, by row: a value that did not parse breaks no rule besides."""
+    found = [parsed.faults]
+    for name in parsed.table.column_names:
+        of_column = broken.filter(pc.equal(broken["column"], name))
+        unparsed = parsed.faults.filter(pc.equal(parsed.faults["column"], name))["row"].combine_chunks()
+        found.append(of_column.filter(pc.invert(pc.is_in(of_column["row"], unparsed))))
     return pa.concat_tables(found).sort_by("row")
+
+
+def _repeated(word: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(word, pa.string()), count)
 
 
 def _is_time(contract: Contract, name: str) -> bool:
     return name == "event_timestamp" and contract.event_timestamp is not None
 
 
-def _values(table: pa.Table, name: str) -> pa.Array:
+def values_of(table: pa.Table, name: str) -> pa.Array:
+    """A column of a source as one plain array: no dictionaries, no NaN, one kind of text; null where it is absent."""
     if name not in table.column_names:
         return pa.nulls(table.num_rows)
     column = table[name]
@@ -124,41 +132,41 @@ def _values(table: pa.Table, name: str) -> pa.Array:
 
 def _present(contract: Contract, name: str, values: pa.Array) -> pa.Array:
     """The values with the contract's missing words turned to null; a word that names a category is not missing."""
+    column = contract.columns.get(name)
+    meant = {*column.categories, *column.cleaning.spelling} if column else set()
+    return present(values, [word for word in contract.validation.missing if word not in meant])
+
+
+def present(values: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Text without the blanks around it, and null where it is one of the `missing` words; other types as they are."""
     if not pa.types.is_string(values.type):
         return values
     trimmed = pc.utf8_trim_whitespace(values)
-    column = contract.columns.get(name)
-    meant = {*column.categories, *column.cleaning.spelling} if column else set()
-    words = [word for word in contract.validation.missing if word not in meant]
-    return pc.if_else(pc.is_in(trimmed, pa.array(words, pa.string())), pa.scalar(None, pa.string()), trimmed)
+    return _only(trimmed, pc.invert(pc.is_in(trimmed, pa.array(missing, pa.string()))))
 
 
 def _parse(contract: Contract, name: str, kind: pa.DataType, values: pa.Array) -> tuple[pa.Array, str]:
-    present = _present(contract, name, values)
+    given = _present(contract, name, values)
     if name == contract.target.column:
-        return _target(contract, present), f"is not a value of the target ('{contract.target.positive}' means positive)"
+        return _target(contract, given), f"is not a value of the target ('{contract.target.positive}' means positive)"
     if kind == TIMESTAMP:
-        return timestamps(present), "is not a date or time"
+        return timestamps(given), "is not a date or time"
     if contract.key and name == contract.key.column and kind == pa.int64():
-        return _integers(present), "is not an integer of at most 64 bits"  # a key enters no graph
+        return integers(given), "is not an integer of at most 64 bits"  # a key enters no graph
     if kind == pa.int64():
-        return _exact(_integers(present)), f"is not an integer of at most {EXACT}"
+        return _exact(integers(given)), f"is not an integer of at most {EXACT}"
     if kind == pa.float64():
-        return _numbers(present), "is not a number"
+        return numbers(given), "is not a number"
     column = contract.columns.get(name)
-    return _spelled(text(present), column.cleaning.spelling if column else {}), "is not text"
+    return _spelled(text(given), column.cleaning.spelling if column else {}), "is not text"
 
 
 def text(values: pa.Array) -> pa.Array:
     """Values as text: booleans as true and false, whole numbers without a fraction. What has no text comes out null."""
-    if pa.types.is_decimal(values.type):
+    if pa.types.is_decimal(values.type) and values.type.scale:
         values = _cast(values, pa.float64())
     if pa.types.is_floating(values.type):
-        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), pa.scalar(float(EXACT))))
-        integers = (
-            pc.if_else(whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False).cast(pa.string())
-        )
-        return pc.coalesce(integers, values.cast(pa.string()))
+        return pc.coalesce(_whole(values).cast(pa.string()), values.cast(pa.string()))
     return _cast(values, pa.string())
 
 
@@ -173,33 +181,29 @@ def _shown(values: pa.Array) -> pa.Array:
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """The values as another type; all null where Arrow knows no way between the two."""
     try:
-        return values.cast(kind, safe=False)
+        return values.cast(kind, safe=pa.types.is_string(kind))  # unsafe, bytes become text unchecked
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         return pa.nulls(len(values), kind)
 
 
-def _numbers(values: pa.Array) -> pa.Array:
+def numbers(values: pa.Array) -> pa.Array:
+    """Finite float64 of numbers and of their text; null for anything else."""
     if pa.types.is_boolean(values.type) or pa.types.is_temporal(values.type):
         return pa.nulls(len(values), pa.float64())
     if pa.types.is_string(values.type):
         values = _only(values, pc.match_substring_regex(values, _NUMBER))
-    numbers = _cast(values, pa.float64())
-    return _only(numbers, pc.is_finite(numbers))
+    cast = _cast(values, pa.float64())
+    return _only(cast, pc.is_finite(cast))
 
 
-def _integers(values: pa.Array) -> pa.Array:
+def integers(values: pa.Array) -> pa.Array:
     """int64, exactly: integers and their text as they are; other numbers where they are whole and below 2^53."""
     if pa.types.is_integer(values.type):
-        fits = (
-            pc.less_equal(values, pa.scalar(2**63 - 1, pa.uint64()))
-            if values.type == pa.uint64()
-            else pc.is_valid(values)
-        )
+        unsigned = values.type == pa.uint64()
+        fits = pc.less_equal(values, pa.scalar(2**63 - 1, pa.uint64())) if unsigned else pc.is_valid(values)
         return _only(values, fits).cast(pa.int64())
-    numbers = _numbers(values)
-    whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), pa.scalar(float(EXACT))))
-    rounded = _only(numbers, whole).cast(pa.int64(), safe=False)
-    return pc.coalesce(_digits(values), rounded) if pa.types.is_string(values.type) else rounded
+    whole = _whole(numbers(values))
+    return pc.coalesce(_digits(values), whole) if pa.types.is_string(values.type) else whole
 
 
 def _digits(values: pa.Array) -> pa.Array:
@@ -208,6 +212,12 @@ def _digits(values: pa.Array) -> pa.Array:
     long = pc.and_(pc.match_substring_regex(values, _DIGITS_19), pc.less_equal(unsigned, pa.scalar(_LARGEST)))
     fits = pc.or_(pc.match_substring_regex(values, _DIGITS), long)
     return pc.utf8_ltrim(_only(values, fits), "+").cast(pa.int64())
+
+
+def _whole(values: pa.Array) -> pa.Array:
+    """int64 of floats without a fraction below 2^53; null for others."""
+    whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), pa.scalar(float(EXACT))))
+    return _only(values, whole).cast(pa.int64(), safe=False)
 
 
 def _exact(values: pa.Array) -> pa.Array:
@@ -237,7 +247,7 @@ def _target(contract: Contract, values: pa.Array) -> pa.Array:
 
 def comparable(values: pa.Array) -> pa.Array:
     """Text by which target values are compared: letters in lower case, numbers as `text` has them."""
-    return pc.coalesce(text(_numbers(values)), pc.utf8_lower(pc.utf8_trim_whitespace(text(values))))
+    return pc.coalesce(text(numbers(values)), pc.utf8_lower(pc.utf8_trim_whitespace(text(values))))
 
 
 def _word(value: object) -> pa.Scalar:

@@ -18,6 +18,9 @@ Rows = npt.NDArray[np.int64]
 HOLDOUT_SALT = "churn/holdout/1"
 FOLD_SALT = "churn/fold/1"
 
+ENOUGH = 30
+"""Rows of each outcome that a fold should have on both sides before time is cut into more periods."""
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -50,47 +53,74 @@ def folds(
     count: int,
     horizon_days: int,
 ) -> list[Fold]:
-    """`count` folds; no customer is on both sides of one.
+    """`count` folds; no customer is on both sides of one, no row is judged twice, both outcomes are on both sides.
 
     Rows of several times: every fold judges later rows than it trains on, with a gap of the label horizon. Otherwise
-    (or where all times lie within one horizon) folds are stratified by outcome.
-    Raises UserError when a class has fewer rows than there are folds."""
-    rarest = min(int(y.sum()), len(y) - int(y.sum()))
-    if rarest < count:
-        problem = f"{rarest} rows of one class are fewer than {count} folds"
-        raise UserError(problem, remedy="more rows, or fewer folds: training.folds in the contract")
-    place = unit_hash(keys, FOLD_SALT)
-    forward = _forward(place, times, count, np.timedelta64(horizon_days, "D"))
-    return forward or _stratified(place, y, count)
+    (or where all times lie within one horizon) folds are stratified by outcome, and every row is judged.
+    Raises UserError when there are too few rows of an outcome for that."""
+    group = _groups(unit_hash(keys, FOLD_SALT), y, count)
+    gap = np.timedelta64(horizon_days, "D")
+    if not _later(times, gap).any():
+        return [Fold(*_numbers(group != number, group == number)) for number in range(count)]
+    for periods in range(count, 0, -1):
+        found = _forward(group, times, _starts(times, gap, periods), gap)
+        if min(_rarest(y[side]) for fold in found for side in (fold.train, fold.test)) >= (
+            ENOUGH if periods > 1 else 1
+        ):
+            return found
+    raise _too_few(f"some of {count} folds that go forward in time have rows of one outcome only")
 
 
-def _stratified(place: npt.NDArray[np.float64], y: npt.NDArray[np.float64], count: int) -> list[Fold]:
-    """Customers of one outcome, in the order of their hash, are dealt to the folds in turn, with all their rows."""
+def _groups(place: npt.NDArray[np.float64], y: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """A number below `count` for each row: customers of one outcome, in the order of their hash, are dealt in turn."""
     values, customer = np.unique(place, return_inverse=True)
-    outcome = np.zeros(len(values))
-    np.maximum.at(outcome, customer, y)
+    left = np.zeros(len(values))
+    np.maximum.at(left, customer, y)
+    if _rarest(left) < count:
+        raise _too_few(f"{_rarest(left)} customers of one outcome are fewer than {count} folds")
     turn = np.empty(len(values), np.int64)
-    for value in (0.0, 1.0):
-        of_class = np.nonzero(outcome == value)[0]
-        turn[of_class] = np.arange(len(of_class)) % count
-    group = turn[customer]
-    return [Fold(np.nonzero(group != number)[0], np.nonzero(group == number)[0]) for number in range(count)]
+    for outcome in (0.0, 1.0):
+        of_outcome = np.nonzero(left == outcome)[0]
+        turn[of_outcome] = np.arange(len(of_outcome)) % count
+    return turn[customer]
+
+
+def _later(times: npt.NDArray[np.datetime64], gap: np.timedelta64) -> npt.NDArray[np.bool_]:
+    """Which rows come late enough for others to be trained on."""
+    return np.asarray((times >= times.min() + gap) & (times > times.min()), np.bool_)
+
+
+def _starts(times: npt.NDArray[np.datetime64], gap: np.timedelta64, periods: int) -> npt.NDArray[np.datetime64]:
+    """When the periods begin that are judged: about as many rows in each, and before the first of them."""
+    ordered = np.sort(times)
+    evenly = ordered[np.arange(1, periods + 1) * len(ordered) // (periods + 1)]
+    return np.unique(np.maximum(evenly, times[_later(times, gap)].min()))
 
 
 def _forward(
-    place: npt.NDArray[np.float64], times: npt.NDArray[np.datetime64], count: int, gap: np.timedelta64
+    group: npt.NDArray[np.int64],
+    times: npt.NDArray[np.datetime64],
+    starts: npt.NDArray[np.datetime64],
+    gap: np.timedelta64,
 ) -> list[Fold]:
-    """Fold number f judges the customers of group f in one block of times, and trains on the others' rows before it."""
-    distinct = np.unique(times)
-    later = [time for time in distinct if (distinct <= time - gap).any()]
-    if not later:
-        return []
-    blocks = np.array_split(np.array(later), min(count, len(later)))
-    group = np.minimum((place * count).astype(np.int64), count - 1)
+    """Each fold judges the customers of one group in one period, and trains on the others' rows before it."""
+    period = np.searchsorted(starts, times, side="right") - 1
     found = []
-    for number in range(count):
-        block = blocks[number % len(blocks)]
-        test = (group == number) & np.isin(times, block)
-        train = (group != number) & (times <= block[0] - gap)
-        found.append(Fold(np.nonzero(train)[0], np.nonzero(test)[0]))
+    for number in range(group.max() + 1):
+        judged = number % len(starts)
+        known = (times <= starts[judged] - gap) & (times < starts[judged])
+        found.append(Fold(*_numbers((group != number) & known, (group == number) & (period == judged))))
     return found
+
+
+def _rarest(y: npt.NDArray[np.float64]) -> int:
+    """How many rows the rarer outcome has."""
+    return int(min(y.sum(), len(y) - y.sum()))
+
+
+def _numbers(train: npt.NDArray[np.bool_], test: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    return np.nonzero(train)[0], np.nonzero(test)[0]
+
+
+def _too_few(problem: str) -> UserError:
+    return UserError(problem, where="training.folds", remedy="more rows, or fewer folds in the contract")

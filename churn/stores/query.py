@@ -31,6 +31,7 @@ _TYPES = {
 }
 """PostgreSQL's own types by OID (pg_type.dat); what is neither here nor numeric is taken as text."""
 
+_BYTES = 17
 _NUMERIC = 1700
 _INT64_DIGITS = 18
 _EXACT = 2**53
@@ -87,12 +88,12 @@ def _batch(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> pa.Rec
 def _array(column: Column, cells: Sequence[Any]) -> pa.Array:
     if column.type_code == _NUMERIC:
         return _numbers(column, cells)
-    if column.type_code in _TYPES:
-        return pa.array(cells, _TYPES[column.type_code])
-    if not all(cell is None or isinstance(cell, str) for cell in cells):
-        problem = "is of a type that no table of customers can hold"
-        raise UserError(problem, f"column '{column.name}'", "cast it to text")
-    return pa.array(cells, pa.string())
+    if column.type_code == _BYTES:  # Arrow would take them for text
+        raise _odd(column)
+    try:
+        return pa.array(cells, _TYPES.get(column.type_code, pa.string()))
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        raise _odd(column) from error
 
 
 def _numbers(column: Column, cells: Sequence[Decimal | None]) -> pa.Array:
@@ -107,6 +108,12 @@ def _numbers(column: Column, cells: Sequence[Decimal | None]) -> pa.Array:
                 "cast it to bigint or text",
             )
     return pa.array([None if cell is None else float(cell) for cell in cells], pa.float64())
+
+
+def _odd(column: Column) -> UserError:
+    return UserError(
+        "is of a type that no table of customers can hold", f"column '{column.name}'", "cast it to text in the query"
+    )
 
 
 def _distinct(columns: Sequence[Column]) -> Sequence[Column]:

@@ -24,8 +24,9 @@ OPSET = {"": 17, "ai.onnx.ml": 3}
 
 @dataclass(frozen=True)
 class Part:
-    """A fitted estimator and the preparation its design matrix comes from."""
+    """A fitted estimator of a candidate, and the preparation its design matrix comes from."""
 
+    candidate: str
     preparation: Preparation
     pipeline: Pipeline
 
@@ -44,8 +45,10 @@ def assemble(contract: Contract, parts: Sequence[Part], blend: Blend | None = No
     )
 
 
-def convert(pipeline: Pipeline, width: int) -> onnx.ModelProto:
-    """A fitted pipeline as an ONNX model from `design` float32 (n, width) to label and probabilities."""
+def convert(pipeline: Pipeline, width: int, candidate: str = "") -> onnx.ModelProto:
+    """A fitted pipeline as an ONNX model from `design` float32 (n, width) to label and probabilities.
+
+    Raises UserError when there is no conversion for it."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
@@ -53,24 +56,23 @@ def convert(pipeline: Pipeline, width: int) -> onnx.ModelProto:
     model = pipeline["model"]
     logging.getLogger("skl2onnx").setLevel(logging.ERROR)
     try:
-        return convert_sklearn(
+        converted: onnx.ModelProto = convert_sklearn(
             pipeline,
             initial_types=[("design", FloatTensorType([None, width]))],
             target_opset=OPSET,
             options={id(model): {"zipmap": False}},
         )
     except Exception as error:  # the converter raises whatever it meets
-        raise UserError(
-            f"{type(model).__name__} does not convert to ONNX",
-            where="candidates",
-            remedy=f"{type(error).__name__}: {error}"[:300],
-        ) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        problem = f"{type(model).__name__} does not convert to ONNX: {reason}"
+        raise UserError(problem, where=f"candidate {candidate}", remedy="use another class, or leave it out") from error
+    return converted
 
 
 def _probability(part: Part, features: Var) -> Var:
     """float32 (n, 1)."""
     design = part.preparation.build(features)
-    outputs = spox.inline(convert(part.pipeline, len(part.preparation.names)))(design=design)
+    outputs = spox.inline(convert(part.pipeline, len(part.preparation.names), part.candidate))(design=design)
     return op.gather(list(outputs.values())[1], op.const(np.array([1])), axis=1)
 
 

@@ -63,9 +63,9 @@ def join(settings: Settings, contract: Contract, entities: Path, source: str, di
 
     Raises UserError for rows that nothing can be learned from."""
     labelled = pq.read_table(entities)
-    _require_both_outcomes(contract, labelled[contract.target.column].cast(pa.float64()).to_numpy())
+    _refuse_one_outcome(contract, labelled[contract.target.column].cast(pa.float64()).to_numpy())
     table = training.training_set(settings, contract, labelled, expected_source=source)
-    data = TrainingSet(
+    return TrainingSet(
         contract=contract,
         digest=digest,
         source=source,
@@ -75,12 +75,11 @@ def join(settings: Settings, contract: Contract, entities: Path, source: str, di
         y=table[contract.target.column].cast(pa.float64()).to_numpy(),
         holdout=partition.holdout(table[names.key(contract)], contract.training.holdout),
     )
-    _require_both_outcomes(contract, data.y[data.development])
-    return data
 
 
-def _require_both_outcomes(contract: Contract, y: Vector) -> None:
-    if not 0 < y.sum() < len(y):
+def _refuse_one_outcome(contract: Contract, y: Vector) -> None:
+    """Of very few rows it does not tell much that they have one outcome: the folds will say that they are too few."""
+    if not len(y) or (len(y) >= 2 * contract.training.folds and not 0 < y.sum() < len(y)):
         problem = "all rows have the same outcome" if len(y) else "no row has an outcome"
         where = f"column {contract.source_of(contract.target.column)}"
         raise UserError(problem, where=where, remedy=f"both are needed; '{contract.target.positive}' means positive")

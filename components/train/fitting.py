@@ -78,4 +78,4 @@ def fit(contract: Contract, rows: Rows, chosen: Judged, judged: Sequence[Judged]
 def _part(contract: Contract, rows: Rows, candidate: Candidate, balance: Balance) -> Part:
     preparation = Preparation(contract, rows.features, impute=estimators.imputed(candidate, balance))
     design = preparation.transform(rows.features)
-    return Part(preparation, estimators.fit(candidate, design, rows.y, balance))
+    return Part(candidate.name, preparation, estimators.fit(candidate, design, rows.y, balance))

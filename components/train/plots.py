@@ -39,6 +39,16 @@ class Case:
     y: Vector
     p: Vector
 
+    @property
+    def who(self) -> str:
+        """Model and candidate."""
+        return f"{self.model.contract.name}, {self.model.chosen.candidate.name}"
+
+    @property
+    def told(self) -> str:
+        """A subtitle: whose predictions these are."""
+        return f"{self.who}: {len(self.y):,} rows, each judged out of fold"
+
 
 def log(run: Run, model: Model, data: TrainingSet) -> None:
     """Draws every picture and adds it to the run, as `plots/<name>.png`."""
@@ -59,18 +69,18 @@ def draw(folder: Path, model: Model, data: TrainingSet) -> None:
 
 def _roc(case: Case) -> Figure:
     true, chosen = _at_each_score(case)
-    figure, axes = _figure(case, "ROC curve", "stayers contacted (share)", "leavers contacted (share)")
+    figure, axes = _figure("ROC curve", case.told, "stayers contacted (share)", "leavers contacted (share)")
     stayed = len(case.y) - case.y.sum()
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot((chosen - true) / stayed, true / case.y.sum(), color=LINE, linewidth=2)
-    _say(axes, f"area {metrics.roc_auc(case.y, case.p):.3f}\nchance .500", "bottom")
+    _say(axes, f"area {metrics.roc_auc(case.y, case.p):.3f}\nchance 0.500", "bottom")
     return _square(figure, axes)
 
 
 def _precision_recall(case: Case) -> Figure:
     true, chosen = _at_each_score(case)
     figure, axes = _figure(
-        case, "Precision and recall", "leavers found (recall)", "leavers among contacted (precision)"
+        "Precision and recall", case.told, "leavers found (recall)", "leavers among contacted (precision)"
     )
     axes.axhline(case.y.mean(), color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot(true[1:] / case.y.sum(), true[1:] / chosen[1:], color=LINE, linewidth=2)
@@ -82,7 +92,9 @@ def _precision_recall(case: Case) -> Figure:
 def _calibration(case: Case) -> Figure:
     predicted, observed, share = metrics.calibration(case.y, case.p)
     error = 1.96 * np.sqrt(observed * (1 - observed) / (share * len(case.y)))
-    figure, axes = _figure(case, "Calibration", "predicted probability (mean of a tenth)", "observed share of leavers")
+    figure, axes = _figure(
+        "Calibration", case.told, "predicted probability (mean of a tenth)", "observed share of leavers"
+    )
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
     axes.errorbar(predicted, observed, yerr=error, color=LINE, linewidth=2, elinewidth=1, capsize=3, marker="o")
     found = f"expected calibration error {metrics.ece(case.y, case.p):.3f}\nbars: 95 % of sampling error"
@@ -96,10 +108,11 @@ def _confusion(case: Case) -> Figure:
     counts = np.array([[np.sum((decided == d) & (left == o)) for d in (False, True)] for o in (False, True)])
     shares = counts / counts.sum(axis=1, keepdims=True)
     title = f"Decisions at the threshold {threshold:.3f}"
-    figure, axes = _figure(case, title, "decision", "outcome")
+    figure, axes = _figure(title, case.told, "decision", "outcome")
     axes.imshow(shares, cmap=_ramp(), vmin=0, vmax=1)
     for outcome, decision_ in np.ndindex(2, 2):
-        words = f"{counts[outcome, decision_]:,}\n{shares[outcome, decision_]:.0%} of them"
+        who = "leavers" if outcome else "stayers"
+        words = f"{counts[outcome, decision_]:,}\n{shares[outcome, decision_]:.0%} of {who}"
         colour = "white" if shares[outcome, decision_] > 0.55 else INK
         axes.text(decision_, outcome, words, ha="center", va="center", color=colour, fontsize=12)
     axes.set_xticks([0, 1], ["leave alone", "contact"])
@@ -113,7 +126,7 @@ def _profit(case: Case) -> Figure:
     thresholds, profit = decision.profit_curve(case.y, case.p, costs)
     at_best = decision.profit(case.y, case.p, chosen.threshold, costs)
     everyone = profit[0]
-    figure, axes = _figure(case, "Expected profit", "threshold (contact from this probability on)", _PROFIT_UNIT)
+    figure, axes = _figure("Expected profit", case.told, "threshold (contact from this probability on)", _PROFIT_UNIT)
     axes.axhline(0, color=SOFT, linewidth=1)
     axes.plot(thresholds, profit, color=LINE, linewidth=2)
     axes.plot([chosen.threshold], [at_best], color=ACCENT, marker="o", markersize=8, linestyle="none")
@@ -128,8 +141,9 @@ def _profit(case: Case) -> Figure:
 
 def _importances(case: Case) -> Figure:
     found = importances.importances(case.model, case.data)
+    told = f"{case.who}, fitted on {len(case.data.development):,} rows"
     columns, values = found.columns[:_COLUMNS_SHOWN], found.values[:_COLUMNS_SHOWN]
-    figure, axes = _figure(case, "What the model leans on", found.measure, "")
+    figure, axes = _figure("What the model leans on", told, found.measure, "")
     axes.barh(range(len(columns)), values, color=LINE, height=0.7)
     axes.set_yticks(range(len(columns)), columns)
     axes.invert_yaxis()
@@ -156,15 +170,13 @@ def _at_each_score(case: Case) -> tuple[Vector, Vector]:
     return np.append(0.0, true), np.append(0.0, chosen)
 
 
-def _figure(case: Case, title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def _figure(title: str, subtitle: str, x: str, y: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.add_subplot()
-    contract, candidate = case.model.contract.name, case.model.chosen.candidate.name
     axes.set_title(f"{title}\n", loc="left", fontsize=13, color=INK, fontweight="bold")
-    told = f"{contract}, {candidate}: {len(case.y):,} customers out of fold"
-    axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=9, color=SOFT)
+    axes.text(0, 1.02, subtitle, transform=axes.transAxes, fontsize=9, color=SOFT)
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
     axes.grid(color=GRID, linewidth=0.8)

@@ -16,7 +16,7 @@ _NULL = "\x00"
 
 
 def entity_ids(contract: Contract, table: pa.Table) -> pa.Array:
-    """For each row of a typed table the first 32 hex digits of SHA-256 over its columns' texts, in the contract's order.
+    """For each row of a typed table the first 32 hex digits of SHA-256 over its columns' texts, in their order.
 
     Neither target nor date take part, so that what is learned about a row later does not change who it is."""
     texts = [parsing.text(table[name].combine_chunks()) for name in contract.raw]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
@@ -40,8 +39,8 @@ def faults(expected: pandera.DataFrameSchema, parsed: Parsed) -> pa.Table:
 
 
 def _check(rule: rules.Rule) -> pandera.Check:
-    def holds(values: pd.Series) -> npt.NDArray[np.bool_]:
-        return ~np.asarray(rule.broken(pa.array(values.array)), np.bool_)
+    def holds(values: pd.Series) -> pd.Series:
+        return pd.Series(~np.asarray(rule.broken(pa.array(values.array)), np.bool_), values.index)
 
     return pandera.Check(holds, name=rule.name, error=rule.problem, ignore_na=False)
 

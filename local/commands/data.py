@@ -32,7 +32,7 @@ def generate(
     """Write a customer table, with labels 30 days later.
 
     The same arguments always give the same file. Memory stays bounded, however many customers there are."""
-    from churn.domain.synthetic import generate
+    from churn.domain.synthetic.generation import generate
 
     report = generate(customers, months, seed, out, drift or None)
     if as_json:

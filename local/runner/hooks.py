@@ -45,7 +45,7 @@ def _execution(session: Session) -> Iterator[Replacement]:
     if task_dispatcher.docker_task_handler:  # none where the docker package is not installed
         yield task_dispatcher.docker_task_handler, "DockerTaskHandler", handler
     evaluator, resolve = enhanced_dag_orchestrator.ConditionEvaluator, "_resolve_pipeline_channel"
-    yield evaluator, resolve, staticmethod(_escaping(vars(evaluator)[resolve]))
+    yield evaluator, resolve, staticmethod(_escaping(_named(vars(evaluator)[resolve])))
     yield config.LocalExecutionConfig, "instance", None
 
 
@@ -75,14 +75,27 @@ def _handler_for(session: Session) -> type:
     return Handler
 
 
-def _escaping(resolve: Callable[..., Any]) -> Callable[..., Any]:
+def _escaping(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """KFP writes a string between single quotes into a Python expression: leave it nothing to misread."""
 
-    def resolved(*args: Any, **kwargs: Any) -> Any:
-        value = resolve(*args, **kwargs)
+    def resolved(channel: str, io_store: Any) -> Any:
+        value = resolve(channel, io_store)
         if not isinstance(value, str):
             return value
         return "".join(c if c.isascii() and c.isalnum() else f"\\U{ord(c):08x}" for c in value)
+
+    return resolved
+
+
+def _named(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """In conditions KFP finds a task's only output (`task-Output`), and no named one (`task-passed`): these too, then."""
+
+    def resolved(channel: str, io_store: Any) -> Any:
+        parts = channel.removeprefix("pipelinechannel--").split("-")
+        for cut in range(1, len(parts)):
+            with contextlib.suppress(ValueError, KeyError):
+                return io_store.get_task_output("-".join(parts[:cut]), "-".join(parts[cut:]))
+        return resolve(channel, io_store)
 
     return resolved
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.csv as pv
 import pytest
 
-from churn.domain.synthetic import generate
+from churn.domain.synthetic.generation import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,13 +8,14 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from churn.domain.synthetic.columns import CATEGORIES, DSL, INTERNET_SERVICES, NO_INTERNET
+from churn.domain.synthetic.columns import DSL, INTERNET_SERVICES, NO_INTERNET
 from churn.domain.synthetic.tenure import LAW as TENURE
 
 Floats = npt.NDArray[np.float64]
 Dollars = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 Serials = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 CONTRACT = np.array([0.550, 0.209, 0.241])
 INTERNET = np.array([[0.316, 0.549, 0.135], [0.387, 0.366, 0.247], [0.371, 0.253, 0.376]])

@@ -13,7 +13,6 @@ says: what customers are, why they leave, or only what the table reports of them
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +20,12 @@ import numpy as np
 from churn.domain.errors import UserError
 from churn.domain.synthetic import scenarios, shifts
 from churn.domain.synthetic.customers import Customers, Floats
+from churn.domain.synthetic.effects import Alter, Effect
 
 START = 5
 """The month a scenario begins when the specification names none."""
+
+WHERE = "--drift"
 
 _SHIFT = re.compile(r"(?P<column>\w+)(=(?P<category>.+?))?(?P<size>[+-]\d*\.?\d+)@(?P<month>\d+)")
 _SCENARIO = re.compile(r"(?P<name>[a-z-]+)(@(?P<month>\d+))?(:(?P<size>\d*\.?\d+))?")
@@ -31,13 +33,10 @@ _SCENARIO = re.compile(r"(?P<name>[a-z-]+)(@(?P<month>\d+))?(:(?P<size>\d*\.?\d+
 
 @dataclass(frozen=True)
 class Change:
-    """One change, in force from `month` on. `world` alters customers in place, `law` gives what is added to the logit
-    of churn, `record` alters in place what a table reports."""
+    """An effect in force from `month` on."""
 
     month: int
-    world: Callable[[Customers], None] | None = None
-    law: Callable[[Customers], Floats] | None = None
-    record: Callable[[Customers], None] | None = None
+    effect: Effect
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,22 @@ class Drift:
 
     def world(self, customers: Customers, month: int) -> Customers:
         """The customers as they are in `month`, a copy where anything changes."""
-        return _altered(customers, [change.world for change in self._now(month)])
+        return _altered(customers, [effect.world for effect in self._now(month)])
 
     def law(self, customers: Customers, month: int) -> Floats:
         """What is added to the logit of churn of `world`'s customers, (n,)."""
         total = np.zeros(len(customers))
-        for change in self._now(month):
-            if change.law:
-                total += change.law(customers)
+        for effect in self._now(month):
+            if effect.law:
+                total += effect.law(customers)
         return total
 
     def record(self, customers: Customers, month: int) -> Customers:
         """`world`'s customers as a table of `month` reports them."""
-        return _altered(customers, [change.record for change in self._now(month)])
+        return _altered(customers, [effect.record for effect in self._now(month)])
 
-    def _now(self, month: int) -> list[Change]:
-        return [change for change in self.changes if change.month <= month]
+    def _now(self, month: int) -> list[Effect]:
+        return [change.effect for change in self.changes if change.month <= month]
 
 
 def parse(spec: str | None) -> Drift:
@@ -72,32 +71,30 @@ def parse(spec: str | None) -> Drift:
     return Drift(tuple(_change(item) for item in items if item != scenarios.QUIET))
 
 
-def _altered(customers: Customers, steps: list[Callable[[Customers], None] | None]) -> Customers:
-    if not any(steps):
-        return customers
-    view = customers.view()
+def _altered(customers: Customers, parts: list[Alter | None]) -> Customers:
+    steps = [part for part in parts if part]
+    view = customers.view() if steps else customers
     for step in steps:
-        if step:
-            step(view)
+        step(view)
     return view
 
 
 def _change(item: str) -> Change:
     if found := _SHIFT.fullmatch(item):
         column, category, size = found["column"], found["category"], float(found["size"])
-        shift = shifts.number(column, size) if category is None else shifts.category(column, category, size)
-        return Change(_month(item, found["month"]), world=shift)
+        effect = shifts.number(column, size) if category is None else shifts.category(column, category, size)
+        return Change(_month(item, found["month"]), effect)
     found = _SCENARIO.fullmatch(item)
     if not found or found["name"] not in scenarios.KNOWN:
-        raise UserError(f"the drift '{item}' is not known", where="--drift", remedy=f"write {_known()}")
+        raise UserError(f"the drift '{item}' is not known", where=WHERE, remedy=f"write {_known()}")
     scenario = scenarios.KNOWN[found["name"]]
     size = scenario.size if found["size"] is None else float(found["size"])
-    return Change(_month(item, found["month"]), *(part and part(size) for part in (scenario.world, scenario.law, scenario.record)))
+    return Change(_month(item, found["month"]), scenario.effect(size))
 
 
 def _month(item: str, month: str | None) -> int:
     if month is not None and int(month) < 1:
-        raise UserError(f"the drift '{item}' begins before the first month", where="--drift", remedy="months count from 1")
+        raise UserError(f"the drift '{item}' begins before the first month", where=WHERE, remedy="count from 1")
     return START if month is None else int(month)
 
 

@@ -247,8 +247,8 @@ print(materialise(Settings.load(), made, datetime.fromisoformat(sys.argv[2])))
 
 @pytest.fixture
 def started(settings: Settings, made: Contract, tmp_path: Path) -> Start:
-    """Starts a process that materialises 20,000 customers, each with a row of today and of yesterday."""
-    rows = [customer(f"c{n}", NOW - age * DAY, tenure=n % 70 + age) for n in range(20_000) for age in (0, 1)]
+    """Starts a process that materialises 12,000 customers, each with a row of today and of yesterday."""
+    rows = [customer(f"c{n}", NOW - age * DAY, tenure=n % 70 + age) for n in range(12_000) for age in (0, 1)]
     apply(settings, made, write_source(made, tmp_path / "features", rows))
     (tmp_path / "contract.yaml").write_text(made.to_yaml())
 
@@ -276,14 +276,14 @@ def test_a_materialisation_that_was_killed_leaves_the_view_in_use(
     process.kill()
     process.communicate()
     done = written(settings, made)
-    assert 0 < done < 20_000
+    assert 0 < done < 12_000
     assert done % 1_000 == 0
-    answers = OnlineFeatures(settings, made).read([f"c{n}" for n in range(20_000)])
+    answers = OnlineFeatures(settings, made).read([f"c{n}" for n in range(12_000)])
     assert sum(isinstance(answer, Known) for answer in answers) == done
     assert all(isinstance(answer, Unknown) or len(answer.raw) == 5 for answer in answers)  # type: ignore[union-attr]
     assert training_set(settings, made, entities(made, [("c5", NOW)]))["tenure"].to_pylist() == [5]
-    assert materialise(settings, made, NOW) == Materialised(written=20_000, kept=0)
-    assert written(settings, made) == 20_000
+    assert materialise(settings, made, NOW) == Materialised(written=12_000, kept=0)
+    assert written(settings, made) == 12_000
 
 
 def test_readers_do_not_wait_for_who_writes(settings: Settings, made: Contract, run: Run) -> None:
@@ -298,7 +298,7 @@ def test_two_materialisations_at_once_keep_the_newer_values(settings: Settings, 
     processes = [started(age) for age in (0, 1)]
     told = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert told[0] == "Materialised(written=20000, kept=0)\n"
-    ids = [f"c{n}" for n in range(20_000)]
-    expected = [Known(NOW, BLANK | {"tenure": n % 70}) for n in range(20_000)]
+    assert told[0] == "Materialised(written=12000, kept=0)\n"
+    ids = [f"c{n}" for n in range(12_000)]
+    expected = [Known(NOW, BLANK | {"tenure": n % 70}) for n in range(12_000)]
     assert OnlineFeatures(settings, made).read(ids) == expected

@@ -67,13 +67,13 @@ def test_applying_changes_no_value_that_is_served(settings: Settings, tmp_path: 
 def test_processes_that_register_at_once_lose_nothing(settings: Settings, tmp_path: Path) -> None:
     source = write_source(contract(), tmp_path / "features", [customer("a", NOW)])
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=apply_many, args=(str(settings.home), source, n)) for n in (0, 5, 10)]
+    processes = [spawn.Process(target=apply_many, args=(str(settings.home), source, n)) for n in (0, 5)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert {service.spec.project for service in registry(settings).feature_services} == {f"made_{n}" for n in range(15)}
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert {service.spec.project for service in registry(settings).feature_services} == {f"made_{n}" for n in range(10)}
 
 
 def test_a_reader_never_meets_half_a_registry(settings: Settings, tmp_path: Path) -> None:

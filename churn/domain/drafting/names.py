@@ -1,0 +1,42 @@
+"""From a source's names to a contract's: identifiers that a formula, Feast and this project can all use."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from churn.domain.contract_checks import RESERVED
+from churn.domain.formula import FUNCTIONS
+
+_TAKEN = frozenset({*keyword.kwlist, *RESERVED, *FUNCTIONS, "holdout", "fold", "oof", "prediction"})
+"""Python's words, formulas' functions, and columns that the steps add to tables of their own."""
+
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LONGEST = 60
+
+
+def identifiers(sources: Iterable[str]) -> dict[str, str]:
+    """A name of its own for each source name: lower case, words joined by underscores, accents dropped."""
+    found: dict[str, str] = {}
+    for number, source in enumerate(sources, 1):
+        base = snake(source) or f"column_{number}"
+        name, again = base, 2
+        while name in _TAKEN or name in found.values():
+            name, again = (f"{base}_{again}", again + 1) if base not in _TAKEN else (f"{base}_value", again)
+            base = name if base in _TAKEN else base
+        found[source] = name
+    return found
+
+
+def snake(text: str) -> str:
+    """`Monthly Charges ($)` and `MonthlyCharges` as monthly_charges; empty where no letter or digit is Latin."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "_", _HUMPS.sub("_", plain).lower()).strip("_")[:_LONGEST].strip("_")
+    return f"column_{words}" if words[:1].isdigit() else words
+
+
+def model_name(text: str) -> str:
+    """Lower-case letters, digits and hyphens; `churn` where none are left."""
+    return re.sub(r"[^a-z0-9]+", "-", snake(text))[:_LONGEST].strip("-") or "churn"
