@@ -85,7 +85,7 @@ def _next(done: Demo) -> str:
     settings = Settings.load()
     return "\n".join(
         [
-            f"the report      {done.training.artifacts.get('evaluate.html', '')}",
+            f"the report      {done.training.artifacts['report']}",
             f"the registry    .venv/bin/mlflow ui --backend-store-uri {settings.mlflow_uri}",
             f"serve           .venv/bin/churn serve --model {MODEL}",
             f"ask             .venv/bin/churn predict --model {MODEL} --customer-id {done.customer_id}",

@@ -32,52 +32,47 @@ def screens(done: Training) -> Group:
     )
     parts: list[RenderableType] = [
         Text.from_markup(f"[bold]data[/]      {rows}, snapshot {done.data['digest'][:12]}"),
+        Text("candidates over the folds, mean ±deviation", style="bold"),
         candidates(done.candidates),
+        Text("gate", style="bold"),
         gate(done.gate),
         Text.from_markup(f"[bold]model[/]     {escape(serves)}: {verdict}"),
         Text.from_markup(f"[bold]reason[/]    {escape(done.reason)}"),
-        Text.from_markup(f"[bold]report[/]    {escape(done.artifacts.get('evaluate.html', ''))}"),
+        Text.from_markup(f"[bold]report[/]    {escape(done.artifacts['report'])}"),
     ]
     return Group(*parts)
 
 
 def candidates(found: list[dict[str, Any]]) -> Table:
     """Every candidate's metrics over the folds, mean and deviation."""
-    table = Table(
-        title="candidates over the folds, mean ± deviation", title_justify="left", box=None, padding=(0, 2, 0, 0)
-    )
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("")
+    table.add_column("candidate", no_wrap=True)
     for name in SHOWN:
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("expected_", ""), justify="right", no_wrap=True)
     for one in found:
-        style = "bold green" if one["chosen"] else ""
-        label = f"{one['name']} ← chosen" if one["chosen"] else one["name"]
         if one["note"]:
-            table.add_row(label, one["note"], style="dim")
+            table.add_row("-", f"{one['name']}: {one['note']}", style="dim")
             continue
-        cells = [f"{one['cv'][name]['mean']:.3f} ± {one['cv'][name]['std']:.3f}" for name in SHOWN]
-        table.add_row(label, *cells, style=style)
+        cells = [f"{one['cv'][name]['mean']:.3f} ±{one['cv'][name]['std']:.3f}" for name in SHOWN]
+        table.add_row("✓" if one["chosen"] else "", one["name"], *cells, style="bold green" if one["chosen"] else "")
     return table
 
 
 def gate(checks: list[dict[str, Any]]) -> Table:
-    """Every check with its value and bound."""
-    table = Table(title="gate", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name, justify in (("", "left"), ("check", "left"), ("value", "right"), ("bound", "right"), ("", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    """Every check with its value and bound, and the answer in words where it failed."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("")
+    table.add_column("check", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("bound", justify="right", no_wrap=True)
+    table.add_column("")
     for check in checks:
         mark = Text("✓", style="green") if check["passed"] else Text("✗", style="red")
-        table.add_row(
-            mark,
-            check["check"],
-            _number(check["value"]),
-            _number(check["bound"]),
-            Text(check.get("note", ""), style="dim"),
-        )
+        note = Text("" if check["passed"] and check["value"] is not None else check["note"], style="dim")
+        table.add_row(mark, check["check"], _number(check["value"]), _number(check["bound"]), note)
     return table
 
 
-def _number(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "" if value is None else str(value)
-    return f"{value:.4g}"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

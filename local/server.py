@@ -16,8 +16,7 @@ import httpx
 
 from churn.domain.errors import UserError
 from churn.stores.settings import Settings
-from components.images import image
-from local.runner.environments import interpreter
+from local.runner.environments import Environments
 
 _READY_WITHIN = 60.0
 _STOPS_WITHIN = 15.0
@@ -63,7 +62,7 @@ def free_port() -> int:
 
 
 def _command(model: str, http_port: int, grpc_port: int) -> list[str]:
-    python = str(interpreter(image("model-serving")))
+    python = str(Environments().python("model-serving"))
     return [python, "-m", "serving", "--model", model, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,10 +78,18 @@ def run(request: Request, on_step: Listener | None = None) -> Training:
         training, request.arguments(), name="training", root=settings.home / "runs", on_step=on_step,
         runner=request.runner, environment=settings.environment(),
     )  # fmt: skip
-    return _collect(done, request)
+    return _collect(done, request, _page(settings, done))
 
 
-def _collect(done: Run, request: Request) -> Training:
+def _page(settings: Settings, done: Run) -> Path:
+    """The report for people, under a name that a browser opens."""
+    page = settings.home / "reports" / f"{done.run_id}.html"
+    page.parent.mkdir(exist_ok=True)
+    shutil.copyfile(done.step("evaluate").outputs["report"].path, page)
+    return page
+
+
+def _collect(done: Run, request: Request, page: Path) -> Training:
     """The one document, from what the steps left."""
     ingested, trained, judged = (done.step(name).outputs for name in ("ingest", "train", "evaluate"))
     report, evaluation = _json(trained["report"].path), _json(judged["evaluation"].path)
@@ -97,7 +106,7 @@ def _collect(done: Run, request: Request) -> Training:
         data={
             "address": redacted(request.data),
             "digest": snapshot["digest"],
-            "rows": snapshot["rows"],
+            "rows": int(snapshot["rows"]),
             "quarantined": validation["quarantined"],
         },
         contract={"name": contract["name"], "digest": contract["digest"]},
@@ -105,7 +114,7 @@ def _collect(done: Run, request: Request) -> Training:
         candidates=report["candidates"],
         metrics={"cv": report["cv"], "holdout": evaluation["metrics"]["holdout"]},
         gate=evaluation["gate"],
-        artifacts=_artifacts(done),
+        artifacts={"report": str(page)} | _artifacts(done),
     )
 
 

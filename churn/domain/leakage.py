@@ -15,7 +15,7 @@ _PARTS = 5
 
 
 def feature_auc(values: Vector, y: Vector, *, categorical: bool) -> float:
-    """AUC of one feature (n,) for outcomes y (n,) of 0 and 1, in whichever direction is better; NaN is a value of its own.
+    """AUC of one feature (n,) for outcomes y (n,) of 0 and 1, in whichever direction is better. NaN is a value too.
 
     Numbers are ranked, and grouped too, so that neither a rising nor a winding relation stays hidden; groups and
     categories are scored by the share of leavers that other rows of the group have."""

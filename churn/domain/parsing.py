@@ -158,7 +158,7 @@ def _parse(contract: Contract, name: str, kind: pa.DataType, values: pa.Array) -
     if kind == pa.float64():
         return numbers(given), "is not a number"
     column = contract.columns.get(name)
-    return _spelled(text(given), column.cleaning.spelling if column else {}), "is not text"
+    return spelled(text(given), column.cleaning.spelling if column else {}), "is not text"
 
 
 def text(values: pa.Array) -> pa.Array:
@@ -229,7 +229,8 @@ def _only(values: pa.Array, keep: pa.Array) -> pa.Array:
     return pc.if_else(keep, values, pa.scalar(None, values.type))
 
 
-def _spelled(values: pa.Array, spelling: Mapping[str, str]) -> pa.Array:
+def spelled(values: pa.Array, spelling: Mapping[str, str]) -> pa.Array:
+    """Texts with each variant replaced by what it stands for."""
     if not spelling:
         return values
     position = pc.index_in(values, pa.array(list(spelling), pa.string()))

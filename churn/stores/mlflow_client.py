@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import urllib3
+
 from churn.domain.errors import UserError
 from churn.stores import database, files
 from churn.stores.addresses import redacted, sqlite_file
+from churn.stores.retry import PATIENT
 from churn.stores.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,17 +38,24 @@ def connect(settings: Settings) -> MlflowClient:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     _create_database(settings)
-    if not settings.mlflow_uri.startswith("http"):
-        with database.reached(settings.mlflow_uri, "CHURN_MLFLOW_URI"):
-            pass  # MLflow itself would try for 100 s
+    _require_answer(settings.mlflow_uri)
+    return MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
+
+
+def _require_answer(uri: str) -> None:
+    """Asks once before MLflow does, which would try for minutes and then quote the password."""
+    if not uri.startswith("http"):
+        with database.reached(uri, "CHURN_MLFLOW_URI"):
+            return
     try:
-        client = MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:
-        reason = redacted(str(error).strip().split("\n", 1)[0])
-        where = redacted(settings.mlflow_uri)
-        raise UserError(f"MLflow does not answer: {reason}", where, "check CHURN_MLFLOW_URI") from error
-    return client
+        PATIENT.run(lambda: urllib3.request("HEAD", uri, timeout=10, retries=False), _is_silence)
+    except urllib3.exceptions.HTTPError as error:
+        problem = f"MLflow does not answer ({type(error).__name__})"
+        raise UserError(problem, where=redacted(uri), remedy="check CHURN_MLFLOW_URI") from error
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, urllib3.exceptions.HTTPError)
 
 
 def error() -> type[Exception]:

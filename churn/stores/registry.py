@@ -61,7 +61,8 @@ class Registry:
         experiment = self._experiment(checked_model(model))
         self._bury_the_dead(experiment)
         token = uuid.uuid4().hex
-        with files.locked(self._lock(token)):
+        lock = self._lock(token)
+        with files.locked(lock):
             run_id = self._client.create_run(experiment, tags={_LOCK: token}, run_name=name or None).info.run_id
             status = "FAILED"
             try:
@@ -72,7 +73,7 @@ class Registry:
                 raise
             finally:
                 self._client.set_terminated(run_id, status)
-        files.remove(self._lock(token))
+                files.remove(lock)
 
     def register(
         self, model: str, run_id: str, digest: str, *, tags: Mapping[str, str] | None = None, description: str = ""
@@ -135,6 +136,8 @@ class Registry:
     def _experiment(self, model: str) -> str:
         found = self._client.get_experiment_by_name(model)
         if found is not None:
+            if found.lifecycle_stage != "active":  # somebody deleted it; it would refuse new runs for good
+                self._client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         root = self._settings.mlflow_artifacts
         location = f"{root}/{model}" if root else None
@@ -177,8 +180,14 @@ class Registry:
                 continue
             # Asked again: it may have ended, and let go of its lock, since the search.
             if self._client.get_run(run.info.run_id).info.status == "RUNNING":
-                self._client.set_terminated(run.info.run_id, "KILLED")
+                self._bury(experiment, run.info.run_id)
             files.remove(lock)
+
+    def _bury(self, experiment: str, run_id: str) -> None:
+        for model in self._client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+            if str(model.status) == "PENDING":
+                self._client.finalize_logged_model(model.model_id, "FAILED")
+        self._client.set_terminated(run_id, "KILLED")
 
     def _lock(self, token: str) -> Path:
         return self._settings.home / "locks" / f"run-{token}"

@@ -20,12 +20,12 @@ _LONGEST = 60
 def identifiers(sources: Iterable[str]) -> dict[str, str]:
     """A name of its own for each source name: lower case, words joined by underscores, accents dropped."""
     found: dict[str, str] = {}
-    for number, source in enumerate(sources, 1):
-        base = snake(source) or f"column_{number}"
-        name, again = base, 2
-        while name in _TAKEN or name in found.values():
-            name, again = (f"{base}_{again}", again + 1) if base not in _TAKEN else (f"{base}_value", again)
-            base = name if base in _TAKEN else base
+    for position, source in enumerate(sources, 1):
+        name = snake(source) or f"column_{position}"
+        base = name = f"{name}_value" if name in _TAKEN else name
+        number = 2
+        while name in found.values():
+            name, number = f"{base}_{number}", number + 1
         found[source] = name
     return found
 
@@ -39,4 +39,4 @@ def snake(text: str) -> str:
 
 def model_name(text: str) -> str:
     """Lower-case letters, digits and hyphens; `churn` where none are left."""
-    return re.sub(r"[^a-z0-9]+", "-", snake(text))[:_LONGEST].strip("-") or "churn"
+    return snake(text).replace("_", "-") or "churn"

@@ -111,7 +111,7 @@ def profile(batches: Iterable[pa.RecordBatch], where: str) -> Profile:
 
 
 class _Sample:
-    """Every n-th row of a table of unknown length, at most 2 * SAMPLE_ROWS of them; n doubles when they are too many."""
+    """Every n-th row of a table of unknown length; n doubles as often as they become more than 2 * SAMPLE_ROWS."""
 
     def __init__(self) -> None:
         self._step = 1

@@ -74,7 +74,7 @@ def customers(count: int = 5000, seed: int = 11) -> pa.Table:
     charge = np.round(generator.uniform(15, 110, count), 2)
     calls = generator.poisson(2.0, count)
     plan, region = generator.integers(0, 3, count), generator.integers(0, 2, count)
-    logit = 1.6 - 1.1 * np.log1p(tenure) + 0.02 * charge + 0.35 * calls - 0.8 * plan
+    logit = 1.2 - 1.5 * np.log1p(tenure) + 0.03 * charge + 0.5 * calls - 1.1 * plan
     gone = (generator.uniform(size=count) < 1 / (1 + np.exp(-logit))).astype(np.int64)
     return pa.table(
         {
@@ -155,7 +155,7 @@ def _fit(
 ) -> assembly.Part:
     preparation = Preparation(contract, features, impute=estimators.imputed(candidate, balance))
     pipeline = estimators.fit(candidate, preparation.transform(features), y, balance)
-    return assembly.Part(preparation, pipeline)
+    return assembly.Part(candidate.name, preparation, pipeline)
 
 
 def _predict(part: assembly.Part, features: npt.NDArray[np.float64]) -> Vector:

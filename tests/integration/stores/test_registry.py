@@ -14,6 +14,7 @@ from churn.domain.errors import UserError
 from churn.stores.digests import digest_of_folder
 from churn.stores.registry import Registry
 from churn.stores.settings import Settings
+from tests.integration.stores.conftest import QUICK
 from tests.servers import free_port
 
 DIGEST, OTHER = "a" * 64, "b" * 64
@@ -181,7 +182,9 @@ def test_a_name_that_could_change_a_search_is_refused(registry: Registry) -> Non
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-def test_a_run_that_did_not_end_well_says_so(registry: Registry, error: type[BaseException], status: str) -> None:
+def test_a_run_that_did_not_end_well_says_so(
+    registry: Registry, settings: Settings, error: type[BaseException], status: str
+) -> None:
     ids = []
 
     def train() -> None:
@@ -193,14 +196,19 @@ def test_a_run_that_did_not_end_well_says_so(registry: Registry, error: type[Bas
         train()
 
     assert _status(registry, ids[0]) == status
+    assert list((settings.home / "locks").iterdir()) == []
 
 
 KILLED = """
-import os, signal, sys
+import os, signal
+from pathlib import Path
+import numpy as np
 from churn.stores.registry import Registry
 from churn.stores.settings import Settings
-with Registry(Settings.load()).run("telco", "killed") as run:
-    os.kill(os.getpid(), signal.SIGKILL)
+registry = Registry(Settings.load())
+registry._client.log_model_artifacts = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with registry.run("telco", "killed") as run:
+    run.log_bundle(Path({bundle!r}), "a" * 64, np.ones((2, 3)))
 """
 
 
@@ -213,7 +221,7 @@ def test_a_run_whose_process_was_killed_is_marked_by_the_next_one_and_living_one
         return {run.info.run_name: run.info.status for run in registry._client.search_runs([experiment.experiment_id])}
 
     with registry.run("telco", "living"):
-        kill(KILLED, settings)
+        kill(KILLED.format(bundle=str(bundle)), settings)
         assert by_name() == {"living": "RUNNING", "killed": "RUNNING"}
 
         with registry.run("telco", "next") as run:
@@ -223,6 +231,21 @@ def test_a_run_whose_process_was_killed_is_marked_by_the_next_one_and_living_one
     assert by_name() == {"living": "FINISHED", "killed": "KILLED", "next": "FINISHED"}
     assert registry.register("telco", run.id, DIGEST) == 1
     assert list((settings.home / "locks").iterdir()) == []
+    experiment = registry._client.get_experiment_by_name("telco")
+    assert experiment is not None
+    logged = registry._client.search_logged_models([experiment.experiment_id])
+    assert sorted(str(model.status) for model in logged) == ["FAILED", "READY"]
+
+
+def test_an_experiment_deleted_by_somebody_is_restored(registry: Registry) -> None:
+    with registry.run("telco"):
+        pass
+    registry._client.delete_experiment(registry._experiment("telco"))
+
+    with registry.run("telco") as run:
+        pass
+
+    assert _status(registry, run.id) == "FINISHED"
 
 
 def test_a_run_of_another_machine_is_left_alone(registry: Registry, settings: Settings, tmp_path: Path) -> None:
@@ -272,7 +295,7 @@ print(registry.register("telco", run.id, "a" * 64))
 def test_processes_at_once_share_a_first_start_and_a_digests_version(
     settings: Settings, bundle: Path, race: Callable[[str, Settings, int], list[str]]
 ) -> None:
-    assert race(RACE.format(bundle=str(bundle)), settings, 3) == ["1"] * 3
+    assert race(RACE.format(bundle=str(bundle)), settings, 2) == ["1"] * 2
 
     assert [found.version for found in Registry(settings).versions("telco")] == [1]
 
@@ -296,16 +319,7 @@ print(client.get_model_version("telco", "1").source)
 """
 
 
-def test_mlflow_adds_nothing_to_what_a_program_prints(
-    settings: Settings, bundle: Path, race: Callable[[str, Settings, int], list[str]]
-) -> None:
-    (printed,) = race(WHOLE.format(bundle=str(bundle)), settings, 1)
-
-    assert printed.startswith(f"{settings.mlflow_artifacts}/telco/")
-    assert len(printed.splitlines()) == 1
-
-
-def test_artifacts_may_lie_on_s3(
+def test_a_run_with_artifacts_on_s3_prints_nothing_of_mlflows(
     s3_settings: Settings, bucket: str, bundle: Path, race: Callable[[str, Settings, int], list[str]]
 ) -> None:
     settings = msgspec.structs.replace(s3_settings, mlflow_artifacts=f"{bucket}/mlflow")
@@ -313,6 +327,7 @@ def test_artifacts_may_lie_on_s3(
     (printed,) = race(WHOLE.format(bundle=str(bundle)), settings, 1)
 
     assert printed.startswith(f"{bucket}/mlflow/telco/")
+    assert len(printed.splitlines()) == 1
 
 
 def test_the_registry_may_lie_in_postgres(settings: Settings, database_url: str, bundle: Path) -> None:
@@ -325,7 +340,7 @@ def test_the_registry_may_lie_in_postgres(settings: Settings, database_url: str,
 def test_a_tracking_server_that_is_not_there_is_told_with_its_address(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("churn.stores.mlflow_client.PATIENT", QUICK)
     nowhere = f"http://127.0.0.1:{free_port()}"
 
     with pytest.raises(UserError, match=rf"{nowhere}: MLflow does not answer.*CHURN_MLFLOW_URI"):
