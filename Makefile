@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 ROLES := data-processing model-training model-serving monitoring
-COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet
+COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet $(UPGRADE)
 
 .PHONY: demo install test lint format lock check-locks clean
 
@@ -29,12 +29,13 @@ format: install
 	$(BIN)/ruff format .
 
 # Locks: exact versions and hashes, one for each role and one for the command line and development.
+# `make lock UPGRADE=--upgrade` takes the newest versions that fit.
 # The roles take the command line's versions, so that a step and a test see the same libraries; monitoring, held to NumPy 1, cannot.
 lock: $(UV)
-	$(COMPILE) --upgrade --extra dev -o local/requirements.lock
+	$(COMPILE) --extra dev -o local/requirements.lock
 	for role in data-processing model-training model-serving; do \
-	  $(COMPILE) --upgrade --extra $$role -c local/requirements.lock -o docker/$$role/requirements.lock || exit 1; done
-	$(COMPILE) --upgrade --extra monitoring -o docker/monitoring/requirements.lock
+	  $(COMPILE) --extra $$role -c local/requirements.lock -o docker/$$role/requirements.lock || exit 1; done
+	$(COMPILE) --extra monitoring -o docker/monitoring/requirements.lock
 
 check-locks: .venv/.installed
 	$(BIN)/python -m local.locks

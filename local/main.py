@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 
-import click
-from typer import Typer
+import typer
 
 from churn.domain.errors import UserError
 from local import screen
 from local.commands import contract, data, demo, features, models, pipeline, predict, run, serve
 
-app = Typer(
+# Typer carries a Click of its own and exports this much of it: what was typed is at fault.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
     help="Customer churn from a table to a served prediction. Start with `churn demo`.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -38,14 +40,11 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     try:
         result = app(arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        screen.tell(error.format_message())
-        return 2
-    except click.ClickException as error:
-        return _failed(UserError(error.format_message(), remedy="add --help to see what there is"), 2, arguments)
+    except _UsageError as error:
+        return _failed(UserError(str(error), remedy="--help shows what there is"), 2, arguments) if str(error) else 2
     except UserError as error:
         return _failed(error, 2, arguments)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         screen.tell("stopped")
         return 130
     except Exception as error:  # noqa: BLE001 - the last place where a person can be told anything

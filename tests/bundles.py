@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import spox
+import spox.opset.ai.onnx.v21 as op
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
 
-from churn.domain import bundle, contract, encoding
+from churn.domain import bundle, contract, derivation, encoding
 from churn.domain.contract import Contract
 from churn.domain.derivation import Derivation
 from churn.domain.preparation import Preparation
@@ -23,7 +25,6 @@ from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant, promoted
 from churn.stores.traffic_store import open_traffic
-from components.train.assembly import Part, assemble
 from feature_repo import names
 
 SHOP = """
@@ -66,10 +67,9 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.
     columns, gone = _training_rows(of, seed)
     features = Derivation(of).run(columns)
     preparation = Preparation(of, features, impute=True)
-    estimator = Pipeline([("model", LogisticRegression(C=0.01, max_iter=500))])
-    estimator.fit(preparation.transform(features), gone)
+    estimator = LogisticRegression(C=0.01, max_iter=500).fit(preparation.transform(features), gone)
     folder.mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(assemble(of, [Part(preparation, estimator)]).SerializeToString())
+    (folder / "model.onnx").write_bytes(_graph(of, preparation, estimator).SerializeToString())
     (folder / "contract.yaml").write_text(of.to_yaml(), encoding="utf-8")
     judged = estimator.predict_proba(preparation.transform(features[:3]))[:, 1] + wrong_by
     example = bundle.Example(columns[:3].tolist(), judged.tolist())
@@ -128,6 +128,22 @@ def remember(
         pq.write_table(_dated(of, list(customers), seen, table), source / f"{name}.parquet")
     apply(settings, of, str(source))
     materialise(settings, of, seen)
+
+
+def _graph(of: Contract, preparation: Preparation, estimator: LogisticRegression) -> onnx.ModelProto:
+    """Columns to probability: derivation, preparation, logistic regression."""
+    columns = derivation.input_columns(of)
+    features, faults = derivation.build(of, columns)
+    weights, bias = (op.const(part.astype(np.float32)) for part in (estimator.coef_.T, estimator.intercept_))
+    probability = op.sigmoid(op.add(op.matmul(preparation.build(features), weights), bias))
+    fault = op.reduce_max(op.cast(faults, to=np.int64), op.const(np.array([1])), keepdims=0)
+    return spox.build(
+        inputs={"columns": columns},
+        outputs={
+            "probability": op.squeeze(probability, op.const(np.array([1]))),
+            "fault": op.cast(fault, to=np.bool_),
+        },
+    )
 
 
 def _dated(of: Contract, ids: Sequence[str | int], seen: datetime, table: pa.Table) -> pa.Table:

@@ -121,7 +121,7 @@ def postgres_server() -> Iterator[str]:
         with connection.cursor() as cursor:
             cursor.execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives a crash
             cursor.execute("SELECT pg_reload_conf()")
-            cursor.execute("CREATE ROLE churn LOGIN CREATEDB PASSWORD 'sesame'")
+            cursor.execute("CREATE ROLE churn LOGIN CREATEDB CREATEROLE PASSWORD 'sesame'")
             cursor.execute("CREATE DATABASE churn OWNER churn")
         connection.close()
         yield server.get_uri().replace("postgres:@/postgres?", "churn:sesame@/churn?")

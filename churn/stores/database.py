@@ -29,17 +29,20 @@ def engine(url: str) -> Engine:
 
 @contextmanager
 def reached(url: str, setting: str = "CHURN_DATABASE") -> Iterator[Engine]:
-    """The engine of a database that answers, closed at the end. Raises UserError naming `setting` when it does not."""
-    from sqlalchemy.exc import OperationalError
+    """The engine of a database, closed at the end.
+
+    Raises UserError naming `setting` for what the database answers with, be it then or later: that it is not there,
+    does not know the user, does not let them, or is none."""
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import DatabaseError
 
     database = engine(url)
     try:
-        with database.connect():
-            pass
+        inspect(database).has_table("customers")
         yield database
-    except OperationalError as error:
+    except DatabaseError as error:
         reason = redacted(str(error.orig).strip().split("\n", 1)[0])
-        raise UserError(reason, where=redacted(url), remedy=f"check {setting}") from None
+        raise UserError(reason, where=redacted(url), remedy=f"check {setting}") from error
     finally:
         database.dispose()
 
@@ -47,7 +50,7 @@ def reached(url: str, setting: str = "CHURN_DATABASE") -> Iterator[Engine]:
 def migrate(url: str) -> None:
     """Brings the schema to the newest revision, all of it or nothing; two processes at once take turns.
 
-    Raises UserError when the database cannot be reached."""
+    Raises UserError for what the database answers with."""
     with reached(url) as database:
         if sqlite_file(url) is None:
             _migrate_postgres(database)

@@ -39,7 +39,10 @@ def connect(settings: Settings) -> MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     _create_database(settings)
     _require_answer(settings.mlflow_uri)
-    return MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
+    try:
+        return MlflowClient(settings.mlflow_uri, settings.mlflow_uri)
+    except error() as problem:  # another version's schema
+        raise UserError(str(problem), where=redacted(settings.mlflow_uri)) from problem
 
 
 def _require_answer(uri: str) -> None:
@@ -49,13 +52,13 @@ def _require_answer(uri: str) -> None:
             return
     try:
         PATIENT.run(lambda: urllib3.request("HEAD", uri, timeout=10, retries=False), _is_silence)
-    except urllib3.exceptions.HTTPError as error:
-        problem = f"MLflow does not answer ({type(error).__name__})"
-        raise UserError(problem, where=redacted(uri), remedy="check CHURN_MLFLOW_URI") from error
+    except urllib3.exceptions.HTTPError as silence:
+        problem = f"MLflow does not answer ({type(silence).__name__})"
+        raise UserError(problem, where=redacted(uri), remedy="check CHURN_MLFLOW_URI") from silence
 
 
-def _is_silence(error: Exception) -> bool:
-    return isinstance(error, urllib3.exceptions.HTTPError)
+def _is_silence(found: Exception) -> bool:
+    return isinstance(found, urllib3.exceptions.HTTPError)
 
 
 def error() -> type[Exception]:

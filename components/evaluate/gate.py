@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from churn.domain.contract import Contract, Gate
 from churn.domain.metrics import SMALLER_IS_BETTER
 from components.evaluate.evaluation import Check, Comparison, Rule
-from components.evaluate.words import at_least, at_most, number
+from components.evaluate.words import at_least, at_most, decimals, number
 
 BATCH_TOLERANCE = 1e-6
 """How far answers for one row may lie apart when it comes alone and in a batch."""
@@ -120,7 +120,8 @@ def _difference(found: Comparison) -> str:
     """Like "better by 0.012 (95 % interval 0.004 to 0.020)"."""
     mean, ends = found.mean or 0.0, (found.low or 0.0, found.high or 0.0)
     low, high = sorted(-end if mean < 0 else end for end in ends)
-    return f"{'better' if mean < 0 else 'worse'} by {number(abs(mean))} (95 % interval {number(low)} to {number(high)})"
+    by, low_end, high_end = (f"{value:.{decimals(mean)}f}" for value in (abs(mean), low, high))
+    return f"{'better' if mean < 0 else 'worse'} by {by} (95 % interval {low_end} to {high_end})"
 
 
 def _at_most(name: str, what: str, value: float | None, bound: float, unit: str = "") -> Check:

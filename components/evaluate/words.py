@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 
 def number(value: float | None) -> str:
     """Three decimals, fewer for large values, more for tiny ones: 12,345; 83.1; 8.1; 0.846; 0.0041; 2.1e-07."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN
+    if value is None or math.isnan(value):
         return "not a number"
     size = abs(value)
     if size >= 1:
@@ -13,12 +15,17 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if size >= 0.01 else f"{value:.2g}"
 
 
+def decimals(value: float) -> int:
+    """How many decimals show two digits of a value, three at least."""
+    return max(3, 1 - math.floor(math.log10(abs(value)))) if value else 3
+
+
 def spread(mean: float | None, deviation: float | None) -> str:
     """Mean and deviation with as many decimals as each other: 0.850 ± 0.015; 0.0068 ± 0.0005."""
-    if mean is None or deviation is None or mean != mean or deviation != deviation:  # noqa: PLR0124 - NaN
+    if mean is None or deviation is None or not math.isfinite(mean + deviation):
         return number(mean)
-    decimals = 3 if abs(mean) >= 0.01 else 4
-    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+    places = min(decimals(mean), 4)
+    return f"{mean:.{places}f} ± {deviation:.{places}f}"
 
 
 def apart(value: float | None, bound: float) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 An address is the path or `s3://bucket/key` of a .csv or .parquet file, or a PostgreSQL query:
 `postgresql://user@host/database#customers`, where a SELECT may stand for the table after the `#`, and
-`database#customers` for the one in CHURN_DATABASE, so that no password is part of an address."""
+`database://#customers` for the one in CHURN_DATABASE, so that no password is part of an address."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READERS: dict[str, Callable[[Path, str], Batches]] = {
     ".parquet": parquet_source.read,
     ".pq": parquet_source.read,
 }
-_DATABASE = re.compile(r"(?P<url>database|postgres(?:ql)?://[^#]*)(?:#(?P<query>.*))?", re.DOTALL)
+_DATABASE = re.compile(r"(?P<url>(?:database|postgres|postgresql)://[^#]*)(?:#(?P<query>.*))?", re.DOTALL)
 _TABLE = re.compile(r"\w+(\.\w+)?")
 
 
@@ -34,6 +34,8 @@ def read(settings: Settings, address: str) -> Batches:
 
     CSV gives text in every column, Parquet and PostgreSQL their types. Raises UserError naming the address, what is
     wrong with it or with the table's form, and a remedy."""
+    if not address.strip():
+        raise UserError("no table is named", where="data", remedy="give a .csv or .parquet file")
     database = _DATABASE.fullmatch(address)
     if database:
         return _query(settings, database["url"], database["query"] or "")
@@ -54,7 +56,7 @@ def _require_file(path: Path, address: str) -> None:
         with path.open("rb") as file:
             empty = not file.read(1)
     except FileNotFoundError as error:
-        raise UserError("there is no such file", where=address or "data", remedy="check the path") from error
+        raise UserError("there is no such file", where=address, remedy="check the path") from error
     except IsADirectoryError as error:
         raise UserError("is a folder", where=address, remedy="give one .csv or .parquet file in it") from error
     except OSError as error:
@@ -66,7 +68,7 @@ def _require_file(path: Path, address: str) -> None:
 def _query(settings: Settings, url: str, query: str) -> Batches:
     from churn.stores.query import stream_query
 
-    if url == "database":
+    if url == "database://":
         url = settings.database
         if not url.startswith("postgresql://"):
             raise UserError("is not PostgreSQL", where="CHURN_DATABASE", remedy="write postgresql://user@host/database")

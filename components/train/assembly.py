@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +14,9 @@ from spox import Var
 
 from churn.domain import derivation
 from churn.domain.contract import Contract
-from churn.domain.errors import UserError
 from churn.domain.preparation import Preparation
+from components.train.conversion import convert
 from components.train.ensembles import EDGE, Blend
-
-OPSET = {"": 17, "ai.onnx.ml": 3}
 
 
 @dataclass(frozen=True)
@@ -45,30 +42,6 @@ def assemble(contract: Contract, parts: Sequence[Part], blend: Blend | None = No
     )
 
 
-def convert(pipeline: Pipeline, width: int, candidate: str = "") -> onnx.ModelProto:
-    """A fitted pipeline as an ONNX model from `design` float32 (n, width) to label and probabilities.
-
-    Raises UserError when there is no conversion for it."""
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
-
-    _register_boosters()
-    model = pipeline["model"]
-    logging.getLogger("skl2onnx").setLevel(logging.ERROR)
-    try:
-        converted: onnx.ModelProto = convert_sklearn(
-            pipeline,
-            initial_types=[("design", FloatTensorType([None, width]))],
-            target_opset=OPSET,
-            options={id(model): {"zipmap": False}},
-        )
-    except Exception as error:  # the converter raises whatever it meets
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        problem = f"{type(model).__name__} does not convert to ONNX: {reason}"
-        raise UserError(problem, where=f"candidate {candidate}", remedy="use another class, or leave it out") from error
-    return converted
-
-
 def _probability(part: Part, features: Var) -> Var:
     """float32 (n, 1)."""
     design = part.preparation.build(features)
@@ -88,19 +61,3 @@ def _blend(members: Sequence[Var], blend: Blend) -> Var:
 
 def _axis(axis: int) -> Var:
     return op.const(np.array([axis]))
-
-
-def _register_boosters() -> None:
-    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as shapes
-    from xgboost import XGBClassifier
-
-    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
-    try:
-        from lightgbm import LGBMClassifier
-    except OSError:
-        return
-    update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", shapes, convert_lightgbm, options=options)

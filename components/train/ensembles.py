@@ -16,7 +16,8 @@ from churn.domain.metrics import log_loss
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
-EDGE = 1e-6
+EDGE = 1e-3
+"""Members' probabilities are kept this far from 0 and 1, where log-odds would magnify what float32 has rounded."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Blend:
 
 
 def logits(p: Matrix) -> Matrix:
-    """Log-odds of probabilities kept a little away from 0 and 1."""
+    """Log-odds of probabilities kept away from 0 and 1."""
     kept = np.clip(p, EDGE, 1 - EDGE)
     return np.asarray(np.log(kept) - np.log1p(-kept), np.float64)
 

@@ -71,7 +71,7 @@ def placeholders(column: Column) -> list[str]:
 
 def looks_like_a_key(column: Column, sample: pa.Table) -> bool:
     """Whether each row has a value of its own, under a name or in a form that identifiers have."""
-    if column.missing or column.dates or not _is_unique(column, sample, 1.0):
+    if column.missing or column.dates or not is_unique(column, sample, 1.0):
         return False
     return not is_number(column) or _is_counter(column) or bool(_tokens(column) & _IDENTIFIERS)
 
@@ -113,7 +113,7 @@ def _number(column: Column, name: str, sample: pa.Table) -> Feature | LeftOut:
     whole = column.integers == column.numbers
     if whole and max(abs(column.low), abs(column.high)) > parsing.EXACT:
         return LeftOut(column.source, "integers beyond 2^53, which no model holds exactly; an identifier?")
-    if whole and _is_unique(column, sample, _UNIQUE) and (_is_counter(column) or _tokens(column) & _IDENTIFIERS):
+    if whole and is_unique(column, sample, _UNIQUE) and (_is_counter(column) or _tokens(column) & _IDENTIFIERS):
         return LeftOut(column.source, "suspected identifier: an integer of its own in (nearly) every row")
     if whole and _tokens(column) & _CODES:
         return _code(column, name)
@@ -134,7 +134,7 @@ def _code(column: Column, name: str) -> Feature | LeftOut:
 
 
 def _category(column: Column, name: str, sample: pa.Table) -> Feature | LeftOut:
-    if _is_unique(column, sample, _UNIQUE) and column.present >= _ENOUGH:
+    if is_unique(column, sample, _UNIQUE) and column.present >= _ENOUGH:
         return LeftOut(column.source, "suspected identifier: a text of its own in (nearly) every row")
     spellings = _spellings(column.values) if column.values is not None else {}
     if not 0 < len(spellings) <= MOST_CATEGORIES:
@@ -153,7 +153,8 @@ def _spellings(values: Counter[str]) -> dict[str, list[str]]:
     return {main: others for main, *others in alike.values()}
 
 
-def _is_unique(column: Column, sample: pa.Table, share: float) -> bool:
+def is_unique(column: Column, sample: pa.Table, share: float) -> bool:
+    """Whether at least a share of the values are different ones, as far as counts or a sample tell."""
     if column.values is not None:
         return len(column.values) >= share * column.present
     values = parsing.values_of(sample, column.source)

@@ -109,6 +109,8 @@ class _Draft:
             column = self.seen.columns[self.roles["key"]]
             if column.missing:
                 yield f"# {column.missing:,} rows have no key: they go to quarantine."
+            if "timestamp" not in self.roles and not columns.is_unique(column, self.seen.sample, 1.0):
+                yield "# Keys repeat: unless such rows are equal, name the column that dates them (--timestamp)."
             kind = "integer" if column.integers == column.present and not column.padded else "string"
             yield f"key: {mapping([*self._named(column), ('type', kind)])}"
             return

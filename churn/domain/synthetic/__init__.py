@@ -1,1 +1,1 @@
-"""Synthetic telco customers: columns of the IBM sample, a known law of churn, months that follow each other, drift on demand."""
+"""Synthetic telco customers: the IBM sample's columns, a known law of churn, months that follow each other, drift."""

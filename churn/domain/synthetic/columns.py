@@ -4,7 +4,14 @@ from __future__ import annotations
 
 YES_NO = ("No", "Yes")
 
-INTERNET_SERVICES = ("OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies")
+INTERNET_SERVICES = (
+    "OnlineSecurity",
+    "OnlineBackup",
+    "DeviceProtection",
+    "TechSupport",
+    "StreamingTV",
+    "StreamingMovies",
+)
 """Services that need internet: their third category is the lack of it."""
 
 CATEGORIES: dict[str, tuple[str, ...]] = {

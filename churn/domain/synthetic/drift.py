@@ -45,6 +45,11 @@ class Drift:
 
     changes: tuple[Change, ...] = ()
 
+    @property
+    def latest(self) -> int:
+        """The month in which the last of the changes begins; 0 when there is none."""
+        return max((change.month for change in self.changes), default=0)
+
     def world(self, customers: Customers, month: int) -> Customers:
         """The customers as they are in `month`, a copy where anything changes."""
         return _altered(customers, [effect.world for effect in self._now(month)])

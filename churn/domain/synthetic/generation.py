@@ -10,11 +10,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.domain.synthetic import files, scenarios
+from churn.domain.synthetic import files, scenarios, snapshot
 from churn.domain.synthetic.blocks import require
 from churn.domain.synthetic.columns import TARGET
+from churn.domain.synthetic.drift import WHERE, parse
 from churn.domain.synthetic.population import START, Population
-from churn.domain.synthetic.snapshot import batches
 
 
 class GenerationReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +31,7 @@ class GenerationReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def generate(
-    customers: int, months: int, seed: int, out: Path, drift: str | None = None, start: date = START
+    customers: int, months: int, seed: int, out: Path, drift: str | None = None, *, start: date = START
 ) -> GenerationReport:
     """Writes `customers` rows for each month to `out`, CSV or Parquet by its suffix, in bounded memory.
 
@@ -40,9 +40,15 @@ def generate(
     written; nothing is left behind then.
     """
     require(months > 0, f"{months} months cannot be generated", "--months", "ask for 1 or more")
+    latest = parse(drift).latest
+    require(
+        latest <= months,
+        f"a drift begins in month {latest}, after the last",
+        WHERE,
+        f"begin it with @{months} or before",
+    )
     tally = _Tally()
-    source = batches(customers, seed, drift) if months == 1 else _months(Population(customers, seed, drift, start), months)
-    files.write(tally.counted(source), out)
+    files.write(tally.counted(_rows(customers, months, seed, drift, start)), out)
     named = drift or scenarios.QUIET
     return GenerationReport(str(out), tally.rows, customers, months, seed, named, tally.churned, tally.unlabelled)
 
@@ -61,7 +67,11 @@ class _Tally:
             yield batch
 
 
-def _months(population: Population, months: int) -> Iterator[pa.RecordBatch]:
+def _rows(customers: int, months: int, seed: int, drift: str | None, start: date) -> Iterator[pa.RecordBatch]:
+    if months == 1:
+        yield from snapshot.batches(customers, seed, drift)
+        return
+    population = Population(customers, seed, drift, start)
     yield from population.batches()
     for _ in range(months - 1):
         population.advance()

@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.domain.synthetic import law
-from churn.domain.synthetic.customers import INTERNET, Codes, Customers, Floats, base_share, billed, draw_habits, draw_lines
+from churn.domain.synthetic.customers import (
+    INTERNET,
+    Codes,
+    Customers,
+    Floats,
+    base_share,
+    billed,
+    draw_habits,
+    draw_lines,
+)
 from churn.domain.synthetic.tenure import LONGEST
 
 STAYS, CHURNS, EXITS, CHANGES = range(4)
@@ -89,7 +98,8 @@ def _likeness(customers: Customers) -> Floats:
     """How much more common their internet is under each contract than under their own, (3, n): those change to it."""
     own = customers.codes["Contract"]
     internet = customers.codes["InternetService"]
-    return INTERNET[:, internet] / INTERNET[own, internet]
+    ratio: Floats = INTERNET[:, internet] / INTERNET[own, internet]
+    return ratio
 
 
 def _sample(contract: int) -> Customers:

@@ -118,16 +118,16 @@ class Population:
             block.advance()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """This month's snapshot with its labels, block by block."""
+        """The month's snapshot with its labels, block by block."""
         for block in self._blocks:
             yield block.batch(self._seed, self.date)
 
     def labelled(self) -> pa.Table:
-        """This month's snapshot with the labels that will be known 30 days later; null for who left without one."""
+        """The month's snapshot with the labels that will be known 30 days later; null for who left without one."""
         return pa.Table.from_batches(self.batches())
 
     def table(self) -> pa.Table:
-        """This month's snapshot as it is seen on its day, without labels."""
+        """The month's snapshot as it is seen on its day, without labels."""
         return self.labelled().drop_columns([TARGET])
 
     def outcomes(self) -> pa.Table:
@@ -139,7 +139,7 @@ class Population:
 
 
 def _bill(rng: np.random.Generator, members: Customers, monthly: Dollars) -> None:
-    """Adds a month to the totals; at the cap of tenure the oldest month drops out, so that totals do not grow for good."""
+    """Adds a month to the totals; at the cap of tenure the oldest drops out, so that totals do not grow for good."""
     kept = np.where(members.tenure == LONGEST, np.float32(1 - 1 / LONGEST), np.float32(1))
     deviation = np.float32(TOTAL_NOISE) * rng.standard_normal(len(members), np.float32)
     members.total = np.maximum(members.total * kept + monthly * (1 + deviation), 0)

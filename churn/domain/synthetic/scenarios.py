@@ -29,7 +29,8 @@ def _price_rise(size: float) -> Effect:
         customers.monthly = customers.monthly * np.float32(1 + size)
 
     def resented(customers: Customers) -> Floats:
-        return size * 0.15 * (customers.monthly.astype(np.float64) - 55)
+        excess: Floats = customers.monthly.astype(np.float64) - 75
+        return 0.13 * size * excess
 
     return Effect(raised, resented)
 

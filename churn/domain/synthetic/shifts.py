@@ -27,7 +27,8 @@ def number(column: str, size: float) -> Effect:
     def move(customers: Customers) -> None:
         if column == "tenure":
             months = customers.tenure.astype(np.int64) + round(distance)
-            customers.tenure = np.clip(months, 0, LONGEST).astype(np.uint8)
+            least = np.minimum(customers.tenure, 1)  # who was billed once stays so, and keeps a total
+            customers.tenure = np.clip(months, least, LONGEST).astype(np.uint8)
         elif column == "MonthlyCharges":
             customers.monthly = np.maximum(customers.monthly + np.float32(distance), 0)
         else:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from churn.domain.synthetic.columns import CATEGORIES, KEY, ORDER, TARGET, TIMESTAMP
-from churn.domain.synthetic.customers import Customers, Dollars, Serials
+from churn.domain.synthetic.customers import Customers, Dollars, Floats, Mask, Serials
 
 UTC = pa.timestamp("us", tz="UTC")
 
@@ -36,7 +36,7 @@ def dated(batch: pa.RecordBatch, day: date) -> pa.RecordBatch:
     return batch.add_column(1, TIMESTAMP, pa.repeat(pa.scalar(day).cast(UTC), batch.num_rows))
 
 
-def labelled(batch: pa.RecordBatch, churned: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+def labelled(batch: pa.RecordBatch, churned: Mask, unknown: Mask) -> pa.RecordBatch:
     """With the target: Yes, No, or null where it will never be known."""
     codes = pa.array(churned.astype(np.int8), mask=unknown)
     return batch.append_column(TARGET, pa.DictionaryArray.from_arrays(codes, ["No", "Yes"]).dictionary_decode())
@@ -67,5 +67,6 @@ def _category(customers: Customers, column: str) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes, list(CATEGORIES[column])).dictionary_decode()
 
 
-def _cents(amounts: Dollars) -> npt.NDArray[np.float64]:
-    return np.round(amounts.astype(np.float64), 2)
+def _cents(amounts: Dollars) -> Floats:
+    rounded: Floats = np.round(amounts.astype(np.float64), 2)
+    return rounded

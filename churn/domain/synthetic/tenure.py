@@ -1,4 +1,4 @@
-"""The law of tenure given the contract, months 0 to 72: a table, because ageing constrains it more than a formula could.
+"""The law of tenure given the contract, months 0 to 72: a table, for ageing constrains it more than a formula could.
 
 It is the smoothest law (least squares over second differences) that meets the sample's deciles 10/25/50/75/90 and
 under which a base whose leavers are replaced by newcomers barely needs newcomers with months behind them (accounts

@@ -155,3 +155,19 @@ def test_a_sqlite_file_that_is_none_is_told_with_its_name(tmp_path: Path) -> Non
 
     with pytest.raises(UserError, match=r"churn\.db: .*CHURN_DATABASE"):
         migrate(f"sqlite:///{tmp_path}/churn.db")
+
+
+def test_a_file_that_is_no_database_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "churn.db").write_text("customerID,gender\n" * 100)
+
+    with pytest.raises(UserError, match=r"churn\.db: file is not a database .*CHURN_DATABASE"):
+        migrate(f"sqlite:///{tmp_path}/churn.db")
+
+
+def test_a_user_who_may_not_make_tables_is_told(database_url: str, postgres: str) -> None:
+    with engine(database_url).begin() as connection:
+        connection.execute(sa.text("CREATE ROLE reader LOGIN"))
+    name = database_url.partition("@/")[2]
+
+    with pytest.raises(UserError, match="permission denied"):
+        migrate(f"postgresql://reader@/{name}")

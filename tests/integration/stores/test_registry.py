@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -354,3 +355,13 @@ def test_a_wrong_password_is_told_without_it(settings: Settings, postgres: str) 
         Registry(msgspec.structs.replace(settings, mlflow_uri=wrong))
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_database_of_another_mlflow_is_told_with_its_address(registry: Registry, settings: Settings) -> None:
+    file = settings.home / "mlflow" / "other.db"
+    shutil.copyfile(settings.home / "mlflow" / "mlflow.db", file)
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'older'")
+
+    with pytest.raises(UserError, match=r"other\.db: Detected out-of-date database schema"):
+        Registry(msgspec.structs.replace(settings, mlflow_uri=f"sqlite:///{file}"))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec import UNSET
+
+from churn.domain.contract import Column, Contract, Key
+from serving.checking import check
+from serving.errors import InvalidValuesError
+from tests import bundles
+from tests.unit.serving.conftest import asked
+
+ANN = bundles.CUSTOMER
+
+
+def faults(of: Contract, *instances: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(InvalidValuesError) as refused:
+        check(of, asked(*instances))
+    return {fault.path: fault.problem for fault in refused.value.details}
+
+
+def test_columns_come_out_in_the_contracts_order_whatever_the_requests() -> None:
+    checked = check(bundles.shop(), asked(dict(reversed(ANN.items()))))
+    assert checked.columns.tolist() == [[0.0, 0.0, 12.0, 340.5, 5.0, 4.0]]
+    assert checked.ids == [UNSET]
+    assert checked.given.all()
+
+
+def test_what_is_left_out_is_null_and_not_given() -> None:
+    checked = check(bundles.shop(), asked(ANN, {"customer_id": "ann", "visits": 3, "rating": None}))
+    assert checked.ids == [UNSET, "ann"]
+    assert checked.given.tolist() == [[True] * 6, [False, False, True, False, False, True]]
+    assert np.isnan(checked.columns[1]).tolist() == [True, True, False, True, True, True]
+
+
+def test_a_customer_without_an_id_must_bring_what_may_not_be_null() -> None:
+    assert faults(bundles.shop(), {"customer_id": "ann"}, {"region": "south"}) == {
+        "instances[1].plan": "is missing",
+        "instances[1].visits": "is missing",
+        "instances[1].spend": "is missing",
+    }
+
+
+def test_an_empty_instance_lacks_everything() -> None:
+    assert set(faults(bundles.shop(), {})) == {f"instances[0].{name}" for name in ("plan", "visits", "spend")}
+
+
+def test_the_columns_are_named_as_in_the_contract_not_as_in_the_source() -> None:
+    (problem,) = faults(bundles.shop(), {**ANN, "Plan": "basic"}).values()
+    assert problem == "is no field of this model; did you mean 'plan'?"
+
+
+@pytest.mark.parametrize("name", ["customer_id", "account"])
+def test_the_id_goes_by_its_common_name_and_by_the_contracts(name: str) -> None:
+    of = bundles.shop(key=Key("account", source="Account No", type="integer"))
+    checked = check(of, asked({name: 2**60 + 1}, {name: "12"}, {name: "007"}))
+    assert checked.ids == [2**60 + 1, 12, 7]
+
+
+def test_the_id_is_given_once() -> None:
+    of = bundles.shop(key=Key("account", type="integer"))
+    assert faults(of, {"account": 1, "customer_id": 1}) == {
+        "instances[0].customer_id": "names the customer a second time, beside 'account'"
+    }
+
+
+@pytest.mark.parametrize("value", ["ann", "1.5", "1e400", 2**70, "", True])
+def test_an_integer_key_takes_integers(value: object) -> None:
+    of = bundles.shop(key=Key("account", type="integer"))
+    assert list(faults(of, {"account": value})) == ["instances[0].account"]
+
+
+def test_ids_are_trimmed_as_in_training() -> None:
+    assert check(bundles.shop(), asked({"customer_id": " ann "})).ids == ["ann"]
+
+
+def test_a_table_without_a_key_knows_its_rows_by_their_hash() -> None:
+    assert check(bundles.shop(key=None), asked({"entity_id": "0f"}, {"entity_id": "1a"})).ids == ["0f", "1a"]
+
+
+def test_a_column_may_be_called_customer_id() -> None:
+    of = bundles.shop(
+        key=Key("account"), columns={"customer_id": Column("integer", range=(0, 9)), **bundles.shop().columns}
+    )
+    assert faults(of, {**ANN, "customer_id": 12}) == {"instances[0].customer_id": "is above 9"}
+    assert check(of, asked({**ANN, "customer_id": 3, "account": "a"})).columns[0, 0] == 3
+
+
+def test_a_source_name_that_is_another_columns_name_confuses_nothing() -> None:
+    of = bundles.shop()
+    swapped = dict(of.columns)
+    swapped["visits"] = msgspec.structs.replace(of.columns["visits"], source="spend")
+    swapped["spend"] = msgspec.structs.replace(of.columns["spend"], source="visits")
+    target = msgspec.structs.replace(of.target, source="plan")
+    checked = check(msgspec.structs.replace(of, columns=swapped, target=target), asked(ANN))
+    assert checked.columns.tolist() == check(of, asked(ANN)).columns.tolist()
+
+
+def test_a_long_name_is_not_repeated_in_full() -> None:
+    (path,) = faults(bundles.shop(), {**ANN, "x" * 5_000: 1})
+    assert len(path) < 120
