@@ -56,4 +56,5 @@ def _registered_source(settings: Settings, contract: Contract) -> str:
 
     opened = store.open_store(settings, names.project(contract))
     registered = registration.registered(settings, opened, contract, expected_source=None)
-    return str(registered.raw.batch_source.path).rpartition("/")[0]
+    source: Any = registered.raw.batch_source
+    return str(source.path).rpartition("/")[0]

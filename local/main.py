@@ -41,7 +41,8 @@ def _run(arguments: list[str]) -> int:
     try:
         result = app(arguments, standalone_mode=False)
     except _UsageError as error:
-        return _failed(UserError(str(error), remedy="--help shows what there is"), 2, arguments) if str(error) else 2
+        told: str = error.format_message()  # type: ignore[attr-defined]
+        return _failed(UserError(told, remedy="--help shows what there is"), 2, arguments) if told else 2
     except UserError as error:
         return _failed(error, 2, arguments)
     except (typer.Abort, KeyboardInterrupt):

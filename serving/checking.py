@@ -79,7 +79,7 @@ class _Check:
     def _id_name(self) -> str | None:
         found = [name for name in id_names(self.contract) if name in self.asked.values]
         for name in found[1:]:
-            self._refuse(name, range(self.asked.count), f"names the customer a second time, beside '{found[0]}'")
+            self._refuse(name, range(self.asked.count), f"names the customer beside '{found[0]}'; use one of the two")
         return found[0] if found else None
 
     def _refuse_unknown(self) -> None:

@@ -66,7 +66,8 @@ def explain(path: Path, where: str, width: int, message: str) -> UserError:
         return _open_quote(where, path)
     if rows <= 1:
         return UserError("has a header and no rows", where=where, remedy="export the table again")
-    return UserError(f"cannot be read as CSV: {message.splitlines()[0][:200]}", where=where)
+    problem = f"cannot be read as CSV: {message.splitlines()[0][:200]}"
+    return UserError(problem, where=where, remedy="export the table again")
 
 
 def undecodable(path: Path, where: str) -> UserError:
@@ -77,8 +78,8 @@ def undecodable(path: Path, where: str) -> UserError:
                 line.decode()
             except UnicodeDecodeError as error:
                 byte = f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8"
-                guess = "it looks like Windows-1252 or Latin-1" if line.isascii() is False else ""
-                return UserError(byte, where=f"{where}, line {number}", remedy=f"{_AS_UTF8}; {guess}")
+                remedy = f"{_AS_UTF8}; it may be Windows-1252 or Latin-1"
+                return UserError(byte, where=f"{where}, line {number}", remedy=remedy)
     return UserError("is not UTF-8", where=where, remedy=_AS_UTF8)
 
 

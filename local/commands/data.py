@@ -38,4 +38,4 @@ def generate(
     if as_json:
         screen.document(report)
     else:
-        screen.out.print(f"{report.rows:,} rows in {out}, {report.churn_rate:.1%} of them leave")
+        screen.out.print(f"{report.rows:,} rows in {out}, {report.churned:,} of them leave")

@@ -92,7 +92,9 @@ def test_a_table_that_cannot_be_used_is_refused(case: str, unchanged: Trained, t
         ("table.xlsx", b"PK\x03\x04", (".xlsx",)),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(name: str, content: bytes, says: tuple[str, ...], unchanged: Trained, tmp_path: Path) -> None:
+def test_a_file_that_is_no_table_is_refused(
+    name: str, content: bytes, says: tuple[str, ...], unchanged: Trained, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     refused(unchanged.churn.train(tmp_path / name), name, *says)
 
@@ -126,7 +128,9 @@ def test_a_leaking_column_is_refused_by_name(unchanged: Trained, tmp_path: Path)
         ("description: Customers", "descripton: Customers", ("descripton", "description")),
     ],
 )
-def test_a_contract_with_a_mistake_is_refused(old: str, new: str, says: tuple[str, ...], unchanged: Trained, tmp_path: Path) -> None:
+def test_a_contract_with_a_mistake_is_refused(
+    old: str, new: str, says: tuple[str, ...], unchanged: Trained, tmp_path: Path
+) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
     assert old in text
     contract = tmp_path / "mine.yaml"
@@ -150,7 +154,9 @@ def test_a_contract_with_a_mistake_is_refused(old: str, new: str, says: tuple[st
         (("--unheard-of",), ("unheard-of",)),
     ],
 )
-def test_an_option_that_does_not_exist_or_fit_is_refused(more: tuple[str, ...], says: tuple[str, ...], unchanged: Trained) -> None:
+def test_an_option_that_does_not_exist_or_fit_is_refused(
+    more: tuple[str, ...], says: tuple[str, ...], unchanged: Trained
+) -> None:
     refused(unchanged.churn.train(unchanged.data, *more), *says)
 
 
@@ -163,7 +169,9 @@ def test_a_few_bad_rows_are_quarantined_and_counted(churn: Churn, tmp_path: Path
     assert done.json["data"]["quarantined"] == 12
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").is_dir(), reason="needs /proc, where not even root can write")
+@pytest.mark.skipif(
+    os.geteuid() == 0 and not Path("/proc").is_dir(), reason="needs /proc, where not even root can write"
+)
 def test_a_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     data = customers(tmp_path / "customers.csv", 50)
     done = Churn(Path("/proc/nowhere")).train(data)

@@ -14,7 +14,9 @@ from tests.servers import postgres_server, s3_kind, s3_server
 
 
 @pytest.mark.parametrize("s3", [s3_kind()])
-def test_the_pipeline_runs_with_nothing_shared_but_the_stores(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pipeline_runs_with_nothing_shared_but_the_stores(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = customers(tmp_path / "customers.csv", 1000)
     homes: dict[str, Path] = {}
     with s3_server() as objects, postgres_server() as database:

@@ -77,7 +77,9 @@ def test_two_runs_at_once_leave_one_champion(churn: Churn, tmp_path: Path) -> No
     command = [*churn.command, "run", "training", "--json", *FAST, "--data"]
     environment = {**churn.env, "PYTHONPATH": str(ROOT)}
     running = [
-        subprocess.Popen([*command, str(table)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [*command, str(table)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for table in tables
     ]
     ended = [(process, *process.communicate(timeout=240)) for process in running]

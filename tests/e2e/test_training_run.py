@@ -100,7 +100,9 @@ def test_another_model_name_is_another_model(trained: Trained) -> None:
 def test_a_table_with_other_columns_an_integer_target_and_spaces_goes_through(churn: Churn, tmp_path: Path) -> None:
     table = _gym(tmp_path / "gym members.csv")
     contract = tmp_path / "gym.yaml"
-    drafted = churn("contract", "draft", table, "--key", "Member No", "--target", "has left", "--positive", "1", "--out", contract)
+    drafted = churn(
+        "contract", "draft", table, "--key", "Member No", "--target", "has left", "--positive", "1", "--out", contract
+    )
     assert drafted.code == 0, drafted.err
     assert churn("contract", "check", table, "--contract", contract).code == 0
     done = churn.train(table, "--contract", contract, "--param", "candidates=xgboost,logistic-regression")

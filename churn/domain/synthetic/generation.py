@@ -18,7 +18,7 @@ from churn.domain.synthetic.population import START, Population
 
 
 class GenerationReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was written: `churned` rows are labelled Yes; of `unlabelled` ones the outcome will never be known."""
+    """What was written: `churned` rows are labelled Yes; of `unlabelled` ones the outcome is never known."""
 
     path: str
     rows: int
@@ -30,14 +30,15 @@ class GenerationReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unlabelled: int
 
 
-def generate(
+def generate(  # noqa: PLR0913 - the command's options
     customers: int, months: int, seed: int, out: Path, drift: str | None = None, *, start: date = START
 ) -> GenerationReport:
     """Writes `customers` rows for each month to `out`, CSV or Parquet by its suffix, in bounded memory.
 
     One month is the calibrated snapshot, without dates; more are a base that lives on, each row with its
-    `snapshot_date`. Raises UserError for numbers out of range, an unknown suffix or drift, or an `out` that cannot be
-    written; nothing is left behind then.
+    `snapshot_date`, and without a label where the customer was lost from sight before the 30 days were over. Raises
+    UserError for numbers out of range, an unknown suffix or drift, or an `out` that cannot be written; nothing is left
+    behind then.
     """
     require(months > 0, f"{months} months cannot be generated", "--months", "ask for 1 or more")
     latest = parse(drift).latest

@@ -71,7 +71,7 @@ def fates(rng: np.random.Generator, customers: Customers, usual: Floats, actual:
     drift, which the other flows make up for, and as the world is."""
     rates, contract, tenure = turnover(), customers.codes["Contract"], aged(customers.tenure)
     safe = 1 - usual
-    cell = (contract * np.int16(3) + customers.codes["InternetService"]) * np.int16(LONGEST + 1) + tenure
+    cell = np.ravel_multi_index((contract, customers.codes["InternetService"], tenure), (3, 3, LONGEST + 1))
     dice = _even_dice(rng, cell) * safe
     changed = (rates.change[contract, :, tenure].T * _likeness(customers)).cumsum(axis=0)
     fate = np.where(dice < np.maximum(changed[-1], safe - rates.stay[contract, tenure]), EXITS, STAYS).astype(np.uint8)
@@ -81,11 +81,11 @@ def fates(rng: np.random.Generator, customers: Customers, usual: Floats, actual:
     return fate
 
 
-def _even_dice(rng: np.random.Generator, cell: npt.NDArray[np.int16]) -> Floats:
+def _even_dice(rng: np.random.Generator, cell: npt.NDArray[np.intp]) -> Floats:
     """Numbers in [0, 1) that fall evenly within each cell, (n,): cells keep their size although people in them vary."""
     golden = (rng.random() + np.arange(len(cell)) * 0.6180339887498949) % 1
     dice = np.empty(len(cell))
-    dice[np.argsort(cell, kind="stable")] = golden
+    dice[np.argsort(cell.astype(np.int16), kind="stable")] = golden
     return dice
 
 

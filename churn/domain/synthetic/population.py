@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -67,7 +68,8 @@ class Block:
         _bill(rng, members, self.customers.monthly)
         members.tenure = lifecycle.aged(members.tenure)
         changed = np.flatnonzero(fate >= lifecycle.CHANGES)
-        members.codes["Contract"][changed] = contract = fate[changed] - lifecycle.CHANGES
+        contract = fate[changed] - lifecycle.CHANGES
+        members.codes["Contract"][changed] = contract
         members.codes["PaymentMethod"][changed] = draw_payment(rng, contract)
         self._replace(np.flatnonzero((fate == lifecycle.CHURNS) | (fate == lifecycle.EXITS)))
         self.month += 1
@@ -102,10 +104,11 @@ class Population:
         return self._blocks[0].month
 
     @property
-    def date(self) -> date:
-        """When this month's snapshot is taken: a month after the last."""
-        months = self._start.month - 1 + self.month - 1
-        return self._start.replace(year=self._start.year + months // 12, month=months % 12 + 1)
+    def snapshot_date(self) -> date:
+        """The day of the month's snapshot: that of the first, or the month's last where it is shorter."""
+        years, month = divmod(self._start.month + self.month - 2, 12)
+        year = self._start.year + years
+        return date(year, month + 1, min(self._start.day, monthrange(year, month + 1)[1]))
 
     @property
     def probability(self) -> Floats:
@@ -120,7 +123,7 @@ class Population:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The month's snapshot with its labels, block by block."""
         for block in self._blocks:
-            yield block.batch(self._seed, self.date)
+            yield block.batch(self._seed, self.snapshot_date)
 
     def labelled(self) -> pa.Table:
         """The month's snapshot with the labels that will be known 30 days later; null for who left without one."""
@@ -134,7 +137,7 @@ class Population:
         """What is known 30 days after the snapshot: customerID, snapshot_date, outcome_date, Churn. Who left without a
         label is not in it."""
         known = self.labelled().select([KEY, TIMESTAMP, TARGET]).drop_null()
-        when = pa.scalar(self.date + HORIZON).cast(table.UTC)
+        when = pa.scalar(self.snapshot_date + HORIZON).cast(table.UTC)
         return known.add_column(2, "outcome_date", pa.repeat(when, known.num_rows))
 
 

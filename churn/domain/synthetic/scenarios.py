@@ -29,8 +29,8 @@ def _price_rise(size: float) -> Effect:
         customers.monthly = customers.monthly * np.float32(1 + size)
 
     def resented(customers: Customers) -> Floats:
-        excess: Floats = customers.monthly.astype(np.float64) - 75
-        return 0.13 * size * excess
+        above: Floats = np.subtract(customers.monthly, 75, dtype=np.float64)
+        return above * 0.13 * size
 
     return Effect(raised, resented)
 
@@ -43,7 +43,8 @@ def _new_competitor(size: float) -> Effect:
         customers.monthly = np.where(fiber, customers.monthly * np.float32(1 - 0.15 * size), customers.monthly)
 
     def poached(customers: Customers) -> Floats:
-        return size * (internet[customers.codes["InternetService"]] + contract[customers.codes["Contract"]])
+        lured: Floats = internet[customers.codes["InternetService"]] + contract[customers.codes["Contract"]]
+        return size * lured
 
     return Effect(discounted, poached)
 

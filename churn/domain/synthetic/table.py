@@ -68,5 +68,5 @@ def _category(customers: Customers, column: str) -> pa.Array:
 
 
 def _cents(amounts: Dollars) -> Floats:
-    rounded: Floats = np.round(amounts.astype(np.float64), 2)
+    rounded: Floats = amounts.astype(np.float64).round(2)
     return rounded

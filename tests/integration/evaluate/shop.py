@@ -133,7 +133,7 @@ def train(
         oof[dev[one.test]], fold[dev[one.test]] = _predict(fitted, features[dev][one.test]), number
     part = _fit(contract, candidate, balance, features[dev], y[dev])
     graph = changed(assembly.assemble(contract, [part]))
-    threshold = decision.best_threshold(y[dev], oof[dev], contract.costs)
+    threshold = decision.best_threshold(y[~np.isnan(oof)], oof[~np.isnan(oof)], contract.costs)
     digest = _write_bundle(folder / "bundle", contract, candidate, graph, part.preparation, threshold)
     scored = table.append_column("holdout", pa.array(holdout)).append_column("fold", pa.array(fold, mask=fold < 0))
     scored = scored.append_column("oof", pa.array(oof, mask=np.isnan(oof)))

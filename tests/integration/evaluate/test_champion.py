@@ -54,7 +54,9 @@ def test_both_are_measured_on_the_same_rows(judge: Judge, honest: Trained, worse
     assert found.comparison.rows == found.data.holdout
     assert found.comparison.metrics == pytest.approx(alone.metrics["holdout"])
     difference = found.metrics["holdout"]["log_loss"] - alone.metrics["holdout"]["log_loss"]
-    assert found.comparison.mean == pytest.approx(difference), "one row a customer: the mean of rows is that of customers"
+    assert found.comparison.mean == pytest.approx(difference), (
+        "one row a customer: the mean of rows is that of customers"
+    )
 
 
 @pytest.mark.parametrize("rule", ["superior", "non-inferior"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -34,7 +35,7 @@ def test_metrics_are_those_of_the_graph_on_the_holdout_and_of_the_predictions_ou
 ) -> None:
     found = judge(honest)
     opened = bundles.load(honest.bundle)
-    held, folds = scored.filter(scored["holdout"]), scored.filter(pa.compute.is_valid(scored["oof"]))
+    held, folds = scored.filter(scored["holdout"]), scored.filter(pc.is_valid(scored["oof"]))
     p = opened.predict(encoding.encode(honest.contract, held))
     threshold, costs = opened.manifest.threshold, honest.contract.costs
 
@@ -72,7 +73,7 @@ def test_slices_are_the_categories_with_fifty_holdout_rows(judge: Judge, honest:
     by_name = {(one.feature, one.category): one for one in found.slices}
 
     assert {one.feature for one in found.slices} == {"plan", "region", "charge_band"}
-    north = held.filter(pa.compute.equal(held["region"], "north"))
+    north = held.filter(pc.equal(held["region"], "north"))
     assert by_name["region", "north"].rows == north.num_rows
     assert by_name["region", "north"].rate == pytest.approx(north["gone"].to_numpy().mean())
     missing = held["charge_band"].null_count
@@ -138,7 +139,7 @@ def test_a_holdout_of_one_outcome_cannot_be_judged(
 
 
 def test_an_empty_holdout_cannot_be_judged(judge: Judge, honest: Trained, scored: pa.Table, tmp_path: Path) -> None:
-    pq.write_table(scored.filter(pa.compute.invert(scored["holdout"])), tmp_path / "scored.parquet")
+    pq.write_table(scored.filter(pc.invert(scored["holdout"])), tmp_path / "scored.parquet")
 
     with pytest.raises(UserError, match="the hold-out is empty"):
         judge(honest, scored=tmp_path / "scored.parquet")

@@ -26,10 +26,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[S3Server]:
-    """MinIO, or moto where there is none."""
+def s3_process() -> Iterator[S3Server]:
+    """Started once, whatever the tests that use it are called."""
     with s3_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3(s3_process: S3Server) -> S3Server:
+    """MinIO, or moto where there is none."""
+    return s3_process
 
 
 @pytest.fixture

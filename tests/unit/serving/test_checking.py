@@ -63,7 +63,7 @@ def test_the_id_goes_by_its_common_name_and_by_the_contracts(name: str) -> None:
 def test_the_id_is_given_once() -> None:
     of = bundles.shop(key=Key("account", type="integer"))
     assert faults(of, {"account": 1, "customer_id": 1}) == {
-        "instances[0].customer_id": "names the customer a second time, beside 'account'"
+        "instances[0].customer_id": "names the customer beside 'account'; use one of the two"
     }
 
 

@@ -17,7 +17,7 @@ from churn.domain.errors import UserError
 from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from serving import __main__ as command
-from serving import translation, watch
+from serving import champion, translation, watch
 from serving.addresses import Address
 from serving.champion import Champion
 from serving.errors import Fault, InvalidValuesError, RequestError, UnavailableError
@@ -27,7 +27,7 @@ from serving.stock import grpc_predict_v2_pb2_grpc, kserve_errors
 from tests import bundles
 from tests.unit.serving.conftest import home
 
-SECRET = "the text of an exception, /etc/passwd and all"  # noqa: S105 - a canary
+SECRET = "the text of an exception, /etc/passwd and all"
 
 
 @pytest.fixture
@@ -177,8 +177,6 @@ def test_the_follower_switches_survives_and_says_a_problem_once(
     caplog.set_level(logging.INFO, "serving")
     monkeypatch.setattr(watch, "INTERVAL_S", 0.01)
     settings = home(tmp_path)
-    from serving import champion
-
     model = ChurnModel("shop", champion.load(settings, "shop", bundles.publish(settings, bundles.shop())))
 
     async def follow() -> None:

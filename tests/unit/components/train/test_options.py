@@ -22,7 +22,13 @@ def test_parameters_become_options() -> None:
 
 
 def test_options_turn_back_into_the_parameters_they_came_from() -> None:
-    parameters = {"candidates": "a,b", "tune_trials": 3, "tune_sampler": "random", "resample": "smote", "class_weight": "none"}
+    parameters = {
+        "candidates": "a,b",
+        "tune_trials": 3,
+        "tune_sampler": "random",
+        "resample": "smote",
+        "class_weight": "none",
+    }
     assert options(**parameters).parameters == parameters
 
 

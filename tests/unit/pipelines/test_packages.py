@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from churn.domain.errors import UserError
+from local import packages
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_compiling_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        command = [sys.executable, "-m", "local.main", "pipeline", "compile", "--out", str(tmp_path / name)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    first, second = (sorted((tmp_path / name).iterdir()) for name in ("first", "second"))
+    assert [path.name for path in first] == ["training.resources.yaml", "training.yaml"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_package_names_an_image_a_role_and_installs_nothing(tmp_path: Path) -> None:
+    packages.write(tmp_path)
+    [package, *_] = yaml.safe_load_all((tmp_path / "training.yaml").read_text())
+    containers = [executor["container"] for executor in package["deploymentSpec"]["executors"].values()]
+    assert {container["image"] for container in containers} == {"churn/data-processing:dev", "churn/model-training:dev"}
+    assert not any("pip install" in text for container in containers for text in container["command"])
+
+
+def test_registry_and_tag_are_chosen_when_compiling(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "local.main", "pipeline", "compile", "--out", str(tmp_path)]
+    chosen = {"CHURN_IMAGE_REGISTRY": "registry.example/team", "CHURN_IMAGE_TAG": "1.2.3"}
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **chosen}, check=True, capture_output=True)
+    assert "registry.example/team/model-training:1.2.3" in (tmp_path / "training.yaml").read_text()
+
+
+def test_the_resources_are_a_pipeline_and_its_version(tmp_path: Path) -> None:
+    packages.write(tmp_path)
+    kinds = [one["kind"] for one in yaml.safe_load_all((tmp_path / "training.resources.yaml").read_text())]
+    assert kinds == ["Pipeline", "PipelineVersion"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file"):
+        packages.write(tmp_path / "file")
