@@ -64,7 +64,8 @@ class Case:
 def read(contract: Contract, bundle: Bundle, scored: Path) -> Case:
     """The case of a bundle and the Parquet file of rows that train scored.
 
-    Raises UserError when the bundle was trained under another contract, or the hold-out holds one outcome only."""
+    Raises UserError when the bundle was trained under another contract, or the hold-out holds one outcome only;
+    RuntimeError when the graph gives no number for a row, which nothing in a table can bring about."""
     if bundle.manifest.contract != contract.digest:
         where = f"bundle {bundle.digest[:12]}"
         raise UserError("was trained under another contract", where=where, remedy="train again")
@@ -72,6 +73,11 @@ def read(contract: Contract, bundle: Bundle, scored: Path) -> Case:
     y, holdout = _vector(table, contract.target.column), table["holdout"].to_numpy()
     _require_both_outcomes(y[holdout])
     columns = encoding.encode(contract, table)
+    p = bundle.predict(columns)
+    if not np.isfinite(p).all():
+        raise RuntimeError(
+            f"the graph of bundle {bundle.digest[:12]} gives no number for {np.sum(~np.isfinite(p))} rows"
+        )
     return Case(
         contract=contract,
         bundle=bundle,
@@ -79,7 +85,7 @@ def read(contract: Contract, bundle: Bundle, scored: Path) -> Case:
         columns=columns,
         y=y,
         holdout=holdout,
-        p=bundle.predict(columns),
+        p=p,
         estimator=_vector(table, "prediction"),
         oof=_vector(table, "oof"),
     )

@@ -59,7 +59,7 @@ def compare(case: Case, champion: Champion) -> Comparison:
         return replace(found, obstacle=f"version {champion.version} was trained on all of these customers")
     try:
         columns, unknown = columns_for(theirs.contract, case, rows)
-        p = theirs.predict(columns)
+        p = _probabilities(theirs, columns)
     except UserError as error:
         return replace(found, obstacle=f"version {champion.version} cannot score these rows: {error}")
     y, own = case.y[rows], case.p[rows]
@@ -86,6 +86,13 @@ def columns_for(contract: Contract, case: Case, rows: npt.NDArray[np.bool_]) -> 
         else:
             matrix[:, position] = _numbers(name, values)
     return matrix, unknown
+
+
+def _probabilities(theirs: Bundle, columns: Matrix) -> Vector:
+    p = theirs.predict(columns)
+    if not np.isfinite(p).all():
+        raise UserError(f"it gives no number for {np.sum(~np.isfinite(p))} of {len(p)} rows")
+    return p
 
 
 def _counterpart(theirs: Contract, ours: Contract, name: str) -> str:

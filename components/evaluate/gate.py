@@ -105,14 +105,19 @@ def _comparison(contract: Contract, found: Comparison | None, rule: Rule) -> Che
 
 def _standing(found: Comparison, rule: Rule, bound: float) -> str:
     champion = f"version {found.version}"
-    if found.high is None or found.low is None or found.low > 0:
-        return f"it is worse than {champion}"
-    if found.high < 0:
+    low, high = found.low or 0.0, found.high or 0.0
+    if high < 0:
         return f"better than {champion}"
+    if rule == "non-inferior" and high < bound:
+        return (
+            f"a little worse than {champion}, by less than {bound:g}"
+            if low > 0
+            else f"not worse than {champion} by {bound:g}"
+        )
+    if low > 0:
+        return f"it is worse than {champion}"
     if rule == "superior":
         return f"it is merely equal to {champion}"
-    if found.high < bound:
-        return f"not worse than {champion} by {bound:g}"
     return f"it may be worse than {champion} by {bound:g} or more"
 
 

@@ -42,7 +42,7 @@ def ingest(settings: Settings, data: str, contract: str, model: str = "", as_of:
     terms = contracts.resolve(settings, contract, model)
     settings.prepare()
     source = redacted(data)
-    batches = _checked(sources.read(settings, data), terms, source)
+    batches = checked(sources.read(settings, data), terms, source)
     with files.staged(settings.home / ".staging") as temporary:
         rows = snapshot.write(batches, temporary)
         if not rows:
@@ -65,7 +65,8 @@ def as_of_time(text: str) -> str:
     return stamp.replace(microsecond=0).isoformat()
 
 
-def _checked(batches: Iterator[pa.RecordBatch], contract: Contract, source: str) -> Iterator[pa.RecordBatch]:
+def checked(batches: Iterator[pa.RecordBatch], contract: Contract, source: str) -> Iterator[pa.RecordBatch]:
+    """The same batches, once the first shows every column that the contract reads. Raises UserError otherwise."""
     first = next(batches)
     parsing.require_columns(contract, first.schema.names, source)
     return chain([first], batches)

@@ -40,7 +40,7 @@ def check(table: Table, contract: ContractName = "telco", as_json: AsJson = Fals
     """Check a table against a contract, as the first two steps of the training pipeline do."""
     from local import drafts
 
-    report = drafts.check(table, contract)
+    report = drafts.check(str(table), contract)
     if as_json:
         screen.document(report)
     else:

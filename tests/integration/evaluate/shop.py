@@ -14,6 +14,9 @@ import numpy.typing as npt
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import spox
+import spox.opset.ai.onnx.v21 as op
+from spox import Var
 
 from churn.domain import bundle as bundles
 from churn.domain import decision, encoding, partition
@@ -190,3 +193,17 @@ def _write_bundle(
         files={},
     )
     return bundles.write(folder, manifest)
+
+
+def wrapped(model: onnx.ModelProto, change: Callable[[Var, Var], Var]) -> onnx.ModelProto:
+    """The graph with another probability: `change(probability, number of rows)`."""
+    columns = spox.argument(spox.Tensor(np.float64, ("n", 5)))
+    outputs = spox.inline(model)(columns=columns)
+    rows = op.cast(op.shape(columns, end=1), to=np.float32)
+    probability = change(outputs["probability"], rows)
+    return spox.build(inputs={"columns": columns}, outputs={"probability": probability, "fault": outputs["fault"]})
+
+
+def const(value: float) -> Var:
+    """A number in the graph."""
+    return op.const(np.array(value, np.float32))

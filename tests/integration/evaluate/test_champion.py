@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import spox.opset.ai.onnx.v21 as op
+from spox import Var
 
 from churn.domain.errors import UserError
 from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Check, Evaluation
-from tests.integration.evaluate.shop import Trained, contract_with, customers, train
+from tests.integration.evaluate.shop import Trained, const, contract_with, customers, train, wrapped
 
 Judge = Callable[..., Evaluation]
 Serve = Callable[[Trained], None]
@@ -198,6 +201,22 @@ def test_a_column_of_another_kind_fails_the_comparison_with_its_name(
 
     assert not check_of(found).passed
     assert says in found.reason
+
+
+def test_a_model_that_gives_no_number_is_neither_compared_with_nor_judged(
+    judge: Judge, honest: Trained, serve: Serve, table: pa.Table, tmp_path: Path
+) -> None:
+    def silent(probability: Var, rows: Var) -> Var:
+        return op.where(op.greater(probability, const(0.9)), const(np.nan), probability)
+
+    broken = train(tmp_path, contract_with(), table, changed=lambda model: wrapped(model, silent))
+    serve(broken)
+
+    assert re.search(
+        r"version 3 cannot score these rows: it gives no number for \d+ of 7\d\d rows", judge(honest).reason
+    )
+    with pytest.raises(RuntimeError, match="gives no number for"):
+        judge(broken)
 
 
 def test_customers_the_champion_was_trained_on_do_not_count(

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pyarrow as pa
 import pytest
-import spox
 import spox.opset.ai.onnx.v21 as op
 from spox import Var
 
@@ -18,7 +16,7 @@ from churn.domain.errors import UserError
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.inputs import Training
 from components.train.estimators import Balance
-from tests.integration.evaluate.shop import Trained, contract_with, train
+from tests.integration.evaluate.shop import Trained, const, contract_with, train, wrapped
 
 Judge = Callable[..., Evaluation]
 SEED = 5
@@ -32,19 +30,6 @@ def beside(table: pa.Table, **columns: np.ndarray) -> pa.Table:
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values))
     return table
-
-
-def wrapped(model: onnx.ModelProto, change: Callable[[Var, Var], Var]) -> onnx.ModelProto:
-    """The graph with another probability: `change(probability, number of rows)`."""
-    columns = spox.argument(spox.Tensor(np.float64, ("n", 5)))
-    outputs = spox.inline(model)(columns=columns)
-    rows = op.cast(op.shape(columns, end=1), to=np.float32)
-    probability = change(outputs["probability"], rows)
-    return spox.build(inputs={"columns": columns}, outputs={"probability": probability, "fault": outputs["fault"]})
-
-
-def const(value: float) -> Var:
-    return op.const(np.array(value, np.float32))
 
 
 def test_an_honest_first_model_is_promoted(judge: Judge, honest: Trained) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,14 @@ def test_a_large_batch_keeps_its_order(predictor: Predictor) -> None:
     for visits, single in singles.items():
         found = [answers[place]["probability"] for place in range(visits - 1, len(rows), 40)]
         assert found == pytest.approx([single["probability"]] * 50, abs=1e-6)
+
+
+def test_many_at_once_are_answered_each_with_their_own(predictor: Predictor) -> None:
+    keys = ["ann", "bob", "cat"] * 20
+    expected = {key: by_v1(predictor, [{"customer_id": key}])[0] for key in CUSTOMERS}
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda key: by_v1(predictor, [{"customer_id": key}])[0], keys))
+    assert answers == [expected[key] for key in keys]
 
 
 def test_only_the_outputs_that_are_asked_for_come_back(predictor: Predictor) -> None:
