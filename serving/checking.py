@@ -60,45 +60,46 @@ class _Check:
     faults: list[tuple[int, Fault]] = field(default_factory=list)
 
     def run(self) -> Checked:
-        id_name = self._id_name()
-        named = [name for name in self.contract.raw if name in self.asked.values]
-        given = np.zeros((self.asked.count, len(self.contract.raw)), np.bool_)
-        for name in named:
-            given[:, self.contract.raw.index(name)] = [value is not ABSENT for value in self.asked.values[name]]
+        raw, id_name = self.contract.raw, self._id_name()
+        named = [name for name in raw if name in self.asked.values]
         self._refuse_unknown()
         table = self._parsed(named, id_name)
-        ids = table[names.key(self.contract)].to_pylist() if id_name else [None] * self.asked.count
-        absent_ids = self.asked.values[id_name] if id_name else [ABSENT] * self.asked.count
-        self._refuse_missing(given, [value is ABSENT for value in absent_ids])
+        given = np.column_stack([self._given(name) for name in raw])
+        self._refuse_missing(given, ~self._given(id_name))
         if self.faults:
-            raise InvalidValuesError([fault for _, fault in sorted(self.faults, key=lambda fault: fault[0])])
+            raise InvalidValuesError([fault for _, fault in sorted(self.faults, key=lambda found: found[0])])
         columns = np.full(given.shape, np.nan)
-        columns[:, [self.contract.raw.index(name) for name in named]] = encoding.encode(self.contract, table, named)
+        columns[:, [raw.index(name) for name in named]] = encoding.encode(self.contract, table, named)
+        ids = table[names.key(self.contract)].to_pylist() if id_name else [None] * self.asked.count
         return Checked([UNSET if key is None else key for key in ids], id_name or CUSTOMER_ID, columns, given)
+
+    def _given(self, name: str | None) -> npt.NDArray[np.bool_]:
+        """Which customers (n,) a field is given for."""
+        if name is None or name not in self.asked.values:
+            return np.zeros(self.asked.count, np.bool_)
+        return np.array([value is not ABSENT for value in self.asked.values[name]])
 
     def _id_name(self) -> str | None:
         found = [name for name in id_names(self.contract) if name in self.asked.values]
         for name in found[1:]:
-            self._refuse(name, range(self.asked.count), f"names the customer beside '{found[0]}'; use one of the two")
+            self._refuse(name, self._given(name), f"names the customer beside '{found[0]}'; use one of the two")
         return found[0] if found else None
 
     def _refuse_unknown(self) -> None:
         known = [*self.contract.raw, *id_names(self.contract)]
         for name in self.asked.values:
             if name not in known:
-                self._refuse(name, range(self.asked.count), f"is no field of this model; {nearest(shown(name), known)}")
+                self._refuse(name, self._given(name), f"is no field of this model; {nearest(shown(name), known)}")
 
-    def _refuse_missing(self, given: npt.NDArray[np.bool_], without_id: Sequence[bool]) -> None:
+    def _refuse_missing(self, given: npt.NDArray[np.bool_], without_id: npt.NDArray[np.bool_]) -> None:
         for position, (name, column) in enumerate(self.contract.columns.items()):
             if required(column):
-                lacking = np.nonzero(~given[:, position] & np.array(without_id))[0].tolist()
-                places = self.asked.places(name, lacking) if lacking else []
-                self.faults += [(row, Fault(place, MISSING)) for row, place in zip(lacking, places, strict=False)]
+                self._refuse(name, ~given[:, position] & without_id, MISSING)
 
-    def _refuse(self, name: str, rows: Sequence[int], problem: str) -> None:
-        present = [row for row in rows if self.asked.values[name][row] is not ABSENT]
-        places = self.asked.places(name, present)
-        self.faults += [(row, Fault(place, problem)) for row, place in zip(present, places, strict=False)]
+    def _refuse(self, name: str, where: npt.NDArray[np.bool_], problem: str) -> None:
+        rows = np.nonzero(where)[0].tolist()
+        places = self.asked.places(name, rows) if rows else []
+        self.faults += [(row, Fault(place, problem)) for row, place in zip(rows, places, strict=False)]
 
     def _parsed(self, named: Sequence[str], id_name: str | None) -> pa.Table:
         """The named fields as a typed table; a value that is left out is null in it."""

@@ -54,10 +54,22 @@ CUSTOMER: dict[str, Any] = {
 }
 """A request with every column."""
 
+CUSTOMERS: dict[str | int, Mapping[str, Any]] = {
+    "ann": CUSTOMER,
+    "bob": {**CUSTOMER, "plan": "plus", "visits": 30, "region": None, "rating": None},
+    "cat": {**CUSTOMER, "spend": 20.25, "discount": None},
+}
+"""Customers by id, as the online store may know them."""
+
 
 def shop(**changes: Any) -> Contract:
     """The shop's contract, with other parts where they are named."""
     return msgspec.structs.replace(contract.parse(SHOP, "shop.yaml"), **changes)
+
+
+def settings_of(home: Path) -> Settings:
+    """The settings of a home, and of nothing else in the environment."""
+    return Settings.load({"CHURN_HOME": str(home)}).prepare()
 
 
 def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.0) -> str:

@@ -84,7 +84,8 @@ def minio_server() -> Iterator[S3Server]:
     }
     with tempfile.TemporaryDirectory(prefix="churn-minio-") as disk:
         command = [binary, "server", disk, "--address", address, "--console-address", console, "--quiet"]
-        with _process(command, environment, lambda: _answers(f"{server.endpoint}/minio/health/ready")):
+        # "ready" would come too soon: the first request after it may hang for a minute.
+        with _process(command, environment, lambda: _answers(f"{server.endpoint}/minio/health/cluster")):
             yield server
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -21,6 +21,7 @@ from churn.domain.contract import Candidate, Contract
 from churn.domain.derivation import Derivation
 from churn.domain.synthetic.snapshot import snapshot
 from components.train.data import TrainingSet
+from components.train.estimators import Design, Vector
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -105,7 +106,7 @@ def read_csv(path: Path) -> pa.Table:
 class Recorder(ClassifierMixin, BaseEstimator):
     """An estimator that remembers what it was fitted on, and says .5 of everybody."""
 
-    seen: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float64] | None]] = []
+    seen: ClassVar[list[tuple[Design, Vector, Vector | None]]] = []
 
     def fit(self, x, y, sample_weight=None):
         self.seen.append((x, y, sample_weight))

@@ -14,7 +14,7 @@ from churn.domain.graph import Graph
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
-BATCHES = ((1, 100), (7, 1000))
+BATCHES = ((1, 50), (7, 350))
 """Sizes of batches, and how many rows at most are scored in each."""
 _CALLS, _REPEATS, _SECONDS = 200, 5, 0.4
 

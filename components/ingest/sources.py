@@ -7,7 +7,7 @@ An address is the path or `s3://bucket/key` of a .csv or .parquet file, or a Pos
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -29,11 +29,15 @@ _DATABASE = re.compile(r"(?P<url>(?:database|postgres|postgresql)://[^#]*)(?:#(?
 _TABLE = re.compile(r"\w+(\.\w+)?")
 
 
-def read(settings: Settings, address: str) -> Batches:
+def read(settings: Settings, address: str) -> Generator[pa.RecordBatch]:
     """The rows at an address, in their order, in batches of bounded size; the first one comes even without rows.
 
-    CSV gives text in every column, Parquet and PostgreSQL their types. Raises UserError naming the address, what is
-    wrong with it or with the table's form, and a remedy."""
+    CSV gives text in every column, Parquet and PostgreSQL their types. Close it when not all of it is read.
+    Raises UserError naming the address, what is wrong with it or with the table's form, and a remedy."""
+    yield from _open(settings, address)
+
+
+def _open(settings: Settings, address: str) -> Batches:
     if not address.strip():
         raise UserError("no table is named", where="data", remedy="give a .csv or .parquet file")
     database = _DATABASE.fullmatch(address)

@@ -12,9 +12,10 @@ from churn.domain import bundle as bundles
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.stores import objects, traffic
+from churn.stores.errors import ConflictError
 from churn.stores.registry import Registry
 from churn.stores.settings import Settings
-from churn.stores.traffic import Variant
+from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Evaluation
 from components.files import write_json
@@ -52,6 +53,7 @@ def promote(
         )
     store = open_traffic(settings)
     current = store.read(contract.name)
+    _require_the_champion_it_met(contract.name, current, evaluation)
     registry = Registry(settings)
     tags = {"candidate": bundle.manifest.candidate, "data.digest": bundle.manifest.data, "as_of": provenance.as_of}
     version = registry.register(contract.name, provenance.run, bundle.digest, tags=tags, description=evaluation.reason)
@@ -62,6 +64,15 @@ def promote(
     registry.mirror_aliases(contract.name, document.champion.version)
     previous = document.previous.version if document.previous else 0
     return Promoted(contract.name, version, bundle.digest, variant.bundle, previous)
+
+
+def _require_the_champion_it_met(model: str, current: Traffic | None, evaluation: Evaluation) -> None:
+    """Raises ConflictError when the gate compared the bundle with another champion than the one of now."""
+    met = evaluation.comparison.digest if evaluation.comparison else None
+    now = current.champion.digest if current else None
+    if now not in (met, evaluation.digest):
+        problem = "another promotion was faster: the champion is not the one this model was compared with"
+        raise ConflictError(problem, where=f"model {model}", remedy="run again; it will be compared with the new one")
 
 
 def _publish(settings: Settings, bundle: bundles.Bundle, evaluation: Evaluation, provenance: Provenance) -> str:

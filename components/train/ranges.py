@@ -58,5 +58,5 @@ def spaced(space: Distribution, points: int) -> list[Any]:
         return list(space.choices)
     low, high = (math.log(space.low), math.log(space.high)) if space.log else (space.low, space.high)
     values = [low + (high - low) * i / (points - 1) for i in range(points)]
-    values = [min(max(math.exp(value) if space.log else value, space.low), space.high) for value in values]
+    values = [space.low, *(math.exp(value) if space.log else value for value in values[1:-1]), space.high]
     return sorted({round(value) for value in values}) if isinstance(space, IntDistribution) else values

@@ -111,9 +111,9 @@ def _placeholders(column: Column) -> Counter[str]:
 
 def _number(column: Column, name: str, sample: pa.Table) -> Feature | LeftOut:
     whole = column.integers == column.numbers
-    if whole and max(abs(column.low), abs(column.high)) > parsing.EXACT:
+    if whole and max(abs(column.low), abs(column.high)) >= parsing.EXACT:
         return LeftOut(column.source, "integers beyond 2^53, which no model holds exactly; an identifier?")
-    if whole and is_unique(column, sample, _UNIQUE) and (_is_counter(column) or _tokens(column) & _IDENTIFIERS):
+    if whole and _identifies(column, sample):
         return LeftOut(column.source, "suspected identifier: an integer of its own in (nearly) every row")
     if whole and _tokens(column) & _CODES:
         return _code(column, name)
@@ -161,9 +161,15 @@ def is_unique(column: Column, sample: pa.Table, share: float) -> bool:
     return bool(pc.count_distinct(values).as_py() >= share * (len(values) - values.null_count))
 
 
+def _identifies(column: Column, sample: pa.Table) -> bool:
+    if column.present < _ENOUGH or not is_unique(column, sample, _UNIQUE):
+        return False
+    return _is_counter(column) or bool(_tokens(column) & _IDENTIFIERS)
+
+
 def _is_counter(column: Column) -> bool:
     """Whether the values are consecutive integers, one for each row."""
-    return column.present >= _ENOUGH and column.high - column.low + 1 == column.present
+    return column.high - column.low + 1 == column.present
 
 
 def _is_measured(column: Column) -> bool:
@@ -181,6 +187,8 @@ def _range(column: Column, *, whole: bool) -> tuple[float, float]:
     if low >= 0 and high <= 1 and (not whole or low < high):
         return 0, 1
     width = (high - low) or abs(high) or 1.0
+    if not math.isfinite(3 * width):
+        return low, high
     unit = 10.0 ** math.floor(math.log10(width) - 0.5)
     unit = max(unit, 1.0) if whole else unit
     least, most = math.floor((low - width) / unit) * unit, math.ceil((high + width) / unit) * unit

@@ -13,7 +13,7 @@ from churn.domain.formula import FUNCTIONS
 _TAKEN = frozenset({*keyword.kwlist, *RESERVED, *FUNCTIONS, "holdout", "fold", "oof", "prediction"})
 """Python's words, formulas' functions, and columns that the steps add to tables of their own."""
 
-_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")
 _LONGEST = 60
 
 

@@ -100,9 +100,9 @@ def draw_habits(rng: np.random.Generator, n: int) -> dict[str, Codes]:
     return {name: _flip(rng, n, share) for name, share in HABITS.items()}
 
 
-def draw_lines(rng: np.random.Generator, contract: Codes) -> dict[str, Codes]:
-    """The contract, and what depends on it: internet, phone, payment."""
-    internet = _choose(rng, INTERNET, contract)
+def draw_lines(rng: np.random.Generator, contract: Codes, shares: Floats = INTERNET) -> dict[str, Codes]:
+    """The contract, and what depends on it: internet (by `shares` given the contract), phone, payment."""
+    internet = _choose(rng, shares, contract)
     phone = 1 - (_flip(rng, len(contract), NO_PHONE_WITH_DSL) & (internet == DSL))
     payment = draw_payment(rng, contract)
     return {"Contract": contract, "InternetService": internet, "PhoneService": phone, "PaymentMethod": payment}

@@ -45,6 +45,8 @@ class Turnover:
     """(3 from, 3 to, 73): the mean chance to change contract."""
     entry: Floats
     """Share of the newcomers in each cell; sums to 1."""
+    internet: Floats
+    """(3, 3): what internet newcomers have given the contract, so that each kind loses as many as it gains."""
 
 
 @cache
@@ -53,17 +55,33 @@ def turnover() -> Turnover:
     samples = [_sample(contract) for contract in _CONTRACTS]
     safe = 1 - np.array([_hazard(customers) for customers in samples])
     share = base_share()
-    arriving = _aged(share)
-    left = _aged(share * safe.mean(axis=2))
+    arriving, left = _aged(share), _aged(share * safe.mean(axis=2))
+    change, entry = _balance(arriving, left, share)
+    safe = safe[:, np.maximum(np.arange(LONGEST + 1) - 1, 0)]  # by tenure next month, as everything here
+    free = safe - np.array([change[c].T @ _likeness(samples[c]) for c in _CONTRACTS])
+    stay = _ceiling(free, _ratio(np.minimum(left, share), arriving))
+    gone = arriving[..., None] * (1 - safe + np.maximum(free - stay[..., None], 0))
+    return Turnover(stay, change, entry / entry.sum(), _internet_of_newcomers(samples, gone, entry))
+
+
+def _balance(arriving: Floats, left: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """The chances to change contract, (3 from, 3 to, 73), and the newcomers of each cell, (3, 73): cells that hold too
+    many feed those of the same tenure that hold too few, and newcomers fill what is lacking then."""
     surplus, lack = np.maximum(left - share, 0), np.maximum(share - left, 0)
     changing = np.minimum(surplus.sum(axis=0), lack.sum(axis=0))
     leaving = surplus * _ratio(changing, surplus.sum(axis=0))
     change = _ratio(leaving, arriving)[:, None] * _ratio(lack, lack.sum(axis=0))
-    entry = lack * (1 - _ratio(changing, lack.sum(axis=0)))
-    changed = np.array([change[c].T @ _likeness(samples[c]) for c in _CONTRACTS])
-    before = np.maximum(np.arange(LONGEST + 1) - 1, 0)
-    stay = _ceiling(safe[:, before] - changed, _ratio(np.minimum(left, share), arriving))
-    return Turnover(stay, change, entry / entry.sum())
+    return change, lack * (1 - _ratio(changing, lack.sum(axis=0)))
+
+
+def _internet_of_newcomers(samples: list[Customers], gone: Floats, entry: Floats) -> Floats:
+    """The law of internet given the contract, tilted to the mixture of those who are gone (3, 73, sample)."""
+    of_kind = [[customers.codes["InternetService"] == kind for kind in range(3)] for customers in samples]
+    lost = np.array([[gone[c][:, of_kind[c][kind]].mean(axis=1).sum() for kind in range(3)] for c in _CONTRACTS])
+    wanted = (INTERNET * lost).sum(axis=0)
+    tilted = INTERNET * wanted / (entry.sum(axis=1) @ INTERNET)
+    law_of_newcomers: Floats = tilted / tilted.sum(axis=1, keepdims=True)
+    return law_of_newcomers
 
 
 def fates(rng: np.random.Generator, customers: Customers, usual: Floats, actual: Floats) -> Codes:

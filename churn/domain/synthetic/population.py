@@ -77,11 +77,11 @@ class Block:
 
     def _replace(self, left: npt.NDArray[np.intp]) -> None:
         """Newcomers have the habits of those who left, and a contract, lines and bills of their own."""
-        rng, members = self._plot.rng, self._members
-        contract, tenure = draw_cells(rng, len(left), lifecycle.turnover().entry)
+        rng, members, rates = self._plot.rng, self._members, lifecycle.turnover()
+        contract, tenure = draw_cells(rng, len(left), rates.entry)
         habits = {name: members.codes[name][left] for name in HABITS}
         serials = self._plot.serials(self._born, len(left))
-        members.put(left, billed(rng, serials, tenure, habits | draw_lines(rng, contract)))
+        members.put(left, billed(rng, serials, tenure, habits | draw_lines(rng, contract, rates.internet)))
         self._born += len(left)
 
     def _settle(self) -> Codes:

@@ -40,7 +40,9 @@ def _new_competitor(size: float) -> Effect:
 
     def discounted(customers: Customers) -> None:
         fiber = customers.codes["InternetService"] == FIBER
-        customers.monthly = np.where(fiber, customers.monthly * np.float32(1 - 0.15 * size), customers.monthly)
+        customers.monthly = np.where(
+            fiber, customers.monthly * np.float32(max(1 - 0.15 * size, 0.1)), customers.monthly
+        )
 
     def poached(customers: Customers) -> Floats:
         lured: Floats = internet[customers.codes["InternetService"]] + contract[customers.codes["Contract"]]

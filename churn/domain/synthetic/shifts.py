@@ -27,8 +27,10 @@ def number(column: str, size: float) -> Effect:
     def move(customers: Customers) -> None:
         if column == "tenure":
             months = customers.tenure.astype(np.int64) + round(distance)
-            least = np.minimum(customers.tenure, 1)  # who was billed once stays so, and keeps a total
-            customers.tenure = np.clip(months, least, LONGEST).astype(np.uint8)
+            billed = (
+                customers.tenure > 0
+            )  # who was never billed stays so, for there is no total; and the other way round
+            customers.tenure = np.where(billed, np.clip(months, 1, LONGEST), 0).astype(np.uint8)
         elif column == "MonthlyCharges":
             customers.monthly = np.maximum(customers.monthly + np.float32(distance), 0)
         else:

@@ -15,7 +15,7 @@ from churn.domain.synthetic.customers import Customers, Dollars, Floats, Mask, S
 UTC = pa.timestamp("us", tz="UTC")
 
 _DIGITS, _LETTERS = 10**4, 26**5
-_STRIDE = 61_803_398_873
+_STRIDE = 6_180_339_887
 """Prime to the number of ids, so that ids repeat only after all of them."""
 
 

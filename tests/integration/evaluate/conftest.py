@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from churn.domain.contract import Contract
 from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic, Variant
@@ -45,6 +48,17 @@ def table() -> pa.Table:
     return customers()
 
 
+@pytest.fixture
+def make(tmp_path: Path, table: pa.Table) -> Callable[..., Trained]:
+    """Trains a model as `shop.train` does: an honest one on the shop's customers, unless told otherwise."""
+
+    def make(contract: Contract | None = None, rows: pa.Table | None = None, **how: Any) -> Trained:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        return train(folder, contract or contract_with(), table if rows is None else rows, **how)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def honest(tmp_path_factory: pytest.TempPathFactory, table: pa.Table) -> Trained:
     """A model that deserves to serve."""
@@ -54,4 +68,4 @@ def honest(tmp_path_factory: pytest.TempPathFactory, table: pa.Table) -> Trained
 @pytest.fixture(scope="session")
 def worse(tmp_path_factory: pytest.TempPathFactory, table: pa.Table) -> Trained:
     """One whose AUC is .01 lower, and which has no other fault."""
-    return train(tmp_path_factory.mktemp("worse"), contract_with(), table, WORSE)
+    return train(tmp_path_factory.mktemp("worse"), contract_with(), table, candidate=WORSE)

@@ -1,4 +1,4 @@
-"""Real bundles, small: generated customers, estimators fitted on folds, one graph each, laid out as train leaves them."""
+"""Real bundles, small: generated customers, estimators fitted on folds, one graph each, as train leaves them."""
 
 from __future__ import annotations
 
@@ -119,6 +119,7 @@ def train(
     folder: Path,
     contract: Contract,
     table: pa.Table,
+    *,
     candidate: Candidate = HONEST,
     balance: Balance = AS_THEY_ARE,
     changed: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model,
@@ -137,7 +138,7 @@ def train(
     part = _fit(contract, candidate, balance, features[dev], y[dev])
     graph = changed(assembly.assemble(contract, [part]))
     threshold = decision.best_threshold(y[~np.isnan(oof)], oof[~np.isnan(oof)], contract.costs)
-    digest = _write_bundle(folder / "bundle", contract, candidate, graph, part.preparation, threshold)
+    digest = _write_bundle(folder / "bundle", contract, candidate, part, graph, threshold=threshold)
     scored = table.append_column("holdout", pa.array(holdout)).append_column("fold", pa.array(fold, mask=fold < 0))
     scored = scored.append_column("oof", pa.array(oof, mask=np.isnan(oof)))
     scored = scored.append_column("prediction", pa.array(_predict(part, features)))
@@ -170,8 +171,9 @@ def _write_bundle(
     folder: Path,
     contract: Contract,
     candidate: Candidate,
+    part: assembly.Part,
     graph: onnx.ModelProto,
-    preparation: Preparation,
+    *,
     threshold: float,
 ) -> str:
     folder.mkdir()
@@ -187,8 +189,8 @@ def _write_bundle(
         risk=contract.risk,
         metrics={},
         online=bundles.Online(project=contract.name, view="raw", ttl_days=contract.ttl_days),
-        design=preparation.names,
-        origins=preparation.origins,
+        design=part.preparation.names,
+        origins=part.preparation.origins,
         versions={"scikit-learn": "1.9"},
         files={},
     )

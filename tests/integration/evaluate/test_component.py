@@ -19,7 +19,7 @@ from components.evaluate.evaluation import Evaluation
 from components.files import read_json
 from components.images import image
 from local.runner import Run, run
-from tests.integration.evaluate.shop import Trained, contract_with, train
+from tests.integration.evaluate.shop import Trained, contract_with
 
 
 @dsl.component(base_image=image("model-training"), install_kfp_package=False)
@@ -102,6 +102,41 @@ def test_a_model_that_passes_goes_on_and_leaves_its_evaluation_metrics_curves_an
     assert Path(outputs["report"].path).read_text().startswith("<!doctype html>")
 
 
+def test_the_function_behind_the_step_needs_no_pipeline(
+    honest: Trained, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_HOME", str(settings.home))
+    folder = laid_out(honest, tmp_path)
+    outputs = {
+        name: kind(name=name, uri=str(tmp_path / "out" / name), metadata={})
+        for name, kind in {
+            "evaluation": dsl.Artifact,
+            "metrics": dsl.Metrics,
+            "curves": dsl.ClassificationMetrics,
+            "report": dsl.HTML,
+        }.items()
+    }
+    passed, reason = evaluate.python_func(
+        contract=dsl.Artifact(uri=str(folder / "contract.yaml")),
+        snapshot=dsl.Dataset(uri=str(folder / "snapshot.parquet")),
+        bundle=dsl.Model(uri=str(folder / "bundle")),
+        scored=dsl.Dataset(uri=str(folder / "scored.parquet")),
+        training=dsl.Artifact(uri=str(folder / "training.json")),
+        validation=dsl.Artifact(uri=str(folder / "validation.json")),
+        **outputs,
+    )
+
+    found = read_json(outputs["evaluation"].path, Evaluation)
+    assert (passed, reason) == (found.passed, found.reason) == (True, reason)
+    matrix = [row["row"] for row in outputs["curves"].metadata["confusionMatrix"]["rows"]]
+    confusion = found.confusion
+    assert matrix == [
+        [confusion.true_positives, confusion.false_negatives],
+        [confusion.false_positives, confusion.true_negatives],
+    ]
+    assert outputs["metrics"].metadata["latency_ms"] == found.latency_ms
+
+
 def test_a_refused_model_ends_well_and_goes_no_further(
     run_judged: Callable[..., Run], honest: Trained, serve: Callable[[Trained], None]
 ) -> None:
@@ -116,11 +151,10 @@ def test_a_refused_model_ends_well_and_goes_no_further(
 
 
 def test_a_leaking_column_fails_the_run_with_table_column_and_remedy(
-    run_judged: Callable[..., Run], table: pa.Table, tmp_path: Path
+    run_judged: Callable[..., Run], make: Callable[..., Trained], table: pa.Table
 ) -> None:
-    (tmp_path / "trained").mkdir()
     contract = contract_with(columns={"refund": {"type": "integer"}})
-    leaking = train(tmp_path / "trained", contract, table.append_column("refund", table["gone"]))
+    leaking = make(contract, table.append_column("refund", table["gone"]))
 
     with pytest.raises(UserError) as error:
         run_judged(leaking)

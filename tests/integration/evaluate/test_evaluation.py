@@ -20,9 +20,10 @@ from churn.domain.errors import UserError
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.inputs import Validation
 from components.files import read_json, write_json
-from tests.integration.evaluate.shop import Trained, contract_with, customers, train
+from tests.integration.evaluate.shop import Trained, contract_with, customers
 
 Judge = Callable[..., Evaluation]
+Make = Callable[..., Trained]
 
 
 @pytest.fixture(scope="module")
@@ -150,22 +151,22 @@ def test_a_bundle_is_not_judged_by_a_contract_it_was_not_trained_under(judge: Ju
         judge(honest, contract=contract_with(gate={"ece": 1.0}))
 
 
-def test_rows_of_several_months_are_dated_from_first_to_last(judge: Judge, tmp_path: Path) -> None:
+def test_rows_of_several_months_are_dated_from_first_to_last(judge: Judge, make: Make) -> None:
     """With months, folds go forward: the first months have no out-of-fold prediction, and that is no obstacle."""
     parts = []
     for month in range(1, 7):
         part = customers(1500, seed=month)
         stamp = pa.array([datetime(2026, month, 1, tzinfo=UTC)] * part.num_rows, pa.timestamp("us", tz="UTC"))
         parts.append(part.set_column(1, "event_timestamp", stamp))
-    found = judge(train(tmp_path, contract_with(), pa.concat_tables(parts)))
+    found = judge(make(contract_with(), pa.concat_tables(parts)))
 
     assert (found.data.first, found.data.last) == ("2026-01-01", "2026-06-01")
     assert found.passed
     assert sum(found.curves.calibration_cv.rows) < found.data.rows - found.data.holdout
 
 
-def test_seven_thousand_rows_are_judged_within_five_seconds(judge: Judge, tmp_path: Path) -> None:
-    trained = train(tmp_path, contract_with(), customers(7000))
+def test_seven_thousand_rows_are_judged_within_five_seconds(judge: Judge, make: Make) -> None:
+    trained = make(contract_with(), customers(7000))
     began = time.process_time()
     judge(trained)
 

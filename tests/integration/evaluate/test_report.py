@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +14,10 @@ from msgspec.structs import replace
 from components.evaluate.evaluation import Candidate, Comparison, Evaluation, Spread
 from components.evaluate.figures import figures
 from components.evaluate.report import render
-from tests.integration.evaluate.shop import Trained, contract_with, train
+from tests.integration.evaluate.shop import Trained, contract_with
 
 Judge = Callable[..., Evaluation]
+Make = Callable[..., Trained]
 VOID = {"meta", "br", "img", "link", "input"}
 HARMLESS = {
     "html",
@@ -127,12 +127,12 @@ def test_it_holds_no_script_and_fetches_nothing(promoted: Evaluation) -> None:
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
 
 
-def test_names_and_categories_cannot_smuggle_in_markup(judge: Judge, table: pa.Table, tmp_path: Path) -> None:
+def test_names_and_categories_cannot_smuggle_in_markup(judge: Judge, make: Make, table: pa.Table) -> None:
     nasty = '<script>alert("&")</script>'
     contract = contract_with(columns={"region": {"type": "category", "categories": ["north", nasty]}})
     region = pa.array(np.where(table["region"].to_numpy() == "south", nasty, "north"))
     marked = table.set_column(table.column_names.index("region"), "region", region)
-    found = judge(train(tmp_path, contract, marked))
+    found = judge(make(contract, marked))
     page = Page(render(replace(found, reason=f"promoted: {nasty}", candidate=nasty)))
 
     assert page.words.count(nasty) >= 3
@@ -166,9 +166,9 @@ def test_it_is_whole_where_a_part_is_missing(promoted: Evaluation, change: dict[
     assert "Versions" in page.words
 
 
-def test_a_model_that_contacts_nobody_is_shown_as_such(judge: Judge, table: pa.Table, tmp_path: Path) -> None:
+def test_a_model_that_contacts_nobody_is_shown_as_such(judge: Judge, make: Make) -> None:
     """A contact that costs more than it can bring: the threshold is 1, the profit 0, and everyone would be a loss."""
-    found = judge(train(tmp_path, contract_with(costs={"contact": 90}), table))
+    found = judge(make(contract_with(costs={"contact": 90})))
     page = Page(render(found)).words
 
     assert found.worth.model == found.worth.contacted == 0

@@ -15,7 +15,7 @@ from churn.domain import contract as contracts
 from churn.domain import parsing
 from churn.domain.contract import Candidate
 from components.evaluate.evaluation import Evaluation
-from tests.integration.evaluate.shop import train
+from tests.integration.evaluate.shop import Trained
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = Path(os.environ.get("CHURN_TELCO_CSV") or ROOT.parent / "shared" / "data" / "telco.csv")
@@ -27,14 +27,16 @@ XGBOOST = Candidate(
 
 
 @pytest.mark.skipif(not SAMPLE.is_file(), reason="needs the IBM sample: CHURN_TELCO_CSV or ../shared/data/telco.csv")
-def test_an_honest_model_of_the_ibm_sample_passes_the_gate(judge: Callable[..., Evaluation], tmp_path: Path) -> None:
+def test_an_honest_model_of_the_ibm_sample_passes_the_gate(
+    judge: Callable[..., Evaluation], make: Callable[..., Trained]
+) -> None:
     telco = contracts.load(ROOT / "feature_repo" / "contracts" / "telco.yaml")
     names = SAMPLE.read_text(encoding="utf-8").partition("\n")[0].strip().split(",")
     options = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
     table = parsing.parse(telco, csv.read_csv(SAMPLE, convert_options=options)).table
     stamp = pa.array([datetime(2026, 10, 1, tzinfo=UTC)] * table.num_rows, pa.timestamp("us", tz="UTC"))
 
-    found = judge(train(tmp_path, telco, table.append_column("event_timestamp", stamp), XGBOOST))
+    found = judge(make(telco, table.append_column("event_timestamp", stamp), candidate=XGBOOST))
 
     assert found.passed, found.reason
     assert found.metrics["cv"]["roc_auc"] > 0.84

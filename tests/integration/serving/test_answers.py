@@ -19,7 +19,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from serving.stock import InferInput, InferRequest, InferResponse, grpc_predict_v2_pb2_grpc
 from tests import bundles
-from tests.integration.serving.conftest import CUSTOMERS, Predictor
+from tests.predictors import Predictor
 
 pytestmark = pytest.mark.xdist_group("predictor")
 
@@ -132,11 +132,11 @@ def test_the_probability_is_the_bundles_own(predictor: Predictor, shop: Settings
     assert document
     loaded = bundle.load(Path(document.champion.bundle), document.champion.digest)
     schema = encoding.feature_schema(loaded.contract, loaded.contract.raw)
-    table = pa.Table.from_pylist([dict(row) for row in CUSTOMERS.values()], schema=schema)
+    table = pa.Table.from_pylist([dict(row) for row in bundles.CUSTOMERS.values()], schema=schema)
     expected = loaded.predict(encoding.encode(loaded.contract, table))
-    by_id = by_v1(predictor, [{"customer_id": key} for key in CUSTOMERS])
+    by_id = by_v1(predictor, [{"customer_id": key} for key in bundles.CUSTOMERS])
     assert [one["probability"] for one in by_id] == pytest.approx(expected.tolist(), abs=1e-12)
-    assert len(set(expected)) == len(CUSTOMERS)
+    assert len(set(expected)) == len(bundles.CUSTOMERS)
 
 
 def test_a_fresh_value_overrides_the_stored_one(predictor: Predictor) -> None:
@@ -193,7 +193,7 @@ def test_a_large_batch_keeps_its_order(predictor: Predictor) -> None:
 
 def test_many_at_once_are_answered_each_with_their_own(predictor: Predictor) -> None:
     keys = ["ann", "bob", "cat"] * 20
-    expected = {key: by_v1(predictor, [{"customer_id": key}])[0] for key in CUSTOMERS}
+    expected = {key: by_v1(predictor, [{"customer_id": key}])[0] for key in bundles.CUSTOMERS}
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda key: by_v1(predictor, [{"customer_id": key}])[0], keys))
     assert answers == [expected[key] for key in keys]

@@ -18,7 +18,7 @@ import pytest
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant
 from tests import bundles
-from tests.integration.serving.conftest import PATIENCE_S, ROOT, Predictor, command, environment, running, settings_of
+from tests.predictors import PATIENCE_S, ROOT, Predictor, command, environment, running
 from tests.servers import free_port
 
 ANN = bundles.CUSTOMER
@@ -27,7 +27,7 @@ ANN = bundles.CUSTOMER
 @pytest.fixture
 def home(tmp_path: Path) -> Settings:
     """A home with version 1 in charge, and nothing online."""
-    settings = settings_of(tmp_path / "home")
+    settings = bundles.settings_of(tmp_path / "home")
     bundles.publish(settings, bundles.shop())
     return settings
 
@@ -82,7 +82,7 @@ def test_a_new_champion_takes_over_without_a_restart_and_without_a_failed_reques
 
 
 def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving(served: Predictor, home: Settings) -> None:
-    good = bundles.publish(settings_of(home.home), bundles.shop(), version=2, seed=1)
+    good = bundles.publish(bundles.settings_of(home.home), bundles.shop(), version=2, seed=1)
     served.wait_for(lambda: version(served) == 2)
     (Path(good.bundle) / "model.onnx").write_bytes(b"changed")
     changed = Variant(3, good.digest, good.bundle)

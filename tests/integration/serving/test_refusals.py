@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import pytest
-from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 
-from serving.stock import grpc_predict_v2_pb2_grpc
 from tests import bundles
-from tests.integration.serving.conftest import Predictor
+from tests.predictors import Predictor
+from tests.tensors import tensor, tensors
 
 pytestmark = pytest.mark.xdist_group("predictor")
 
@@ -102,17 +100,6 @@ def test_v1_refuses_what_is_no_request(predictor: Predictor, case: str) -> None:
     reply = predictor.send("/v1/models/shop:predict", body)
     assert (reply.status, reply.json["error"]["code"]) == (400, "malformed")
     assert reply.json["error"]["message"].startswith(message)
-
-
-def tensor(name: str, datatype: str, *data: Any, shape: list[int] | None = None) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": [len(data)] if shape is None else shape, "data": list(data)}
-
-
-def tensors(**changes: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Ann's tensors, with others in their places; None leaves one out."""
-    kinds = {str: "BYTES", int: "INT64", float: "FP64"}
-    plain = {name: tensor(name, kinds[type(value)], value) for name, value in ANN.items()} | changes
-    return [one for one in plain.values() if one is not None]
 
 
 V2: dict[str, tuple[int, list[dict[str, Any]], str]] = {
@@ -242,97 +229,6 @@ def test_v2_refuses_binary_text_that_is_none(predictor: Predictor, tail: bytes) 
     assert reply.json["details"][0]["path"].startswith("inputs.plan")
 
 
-@pytest.fixture(scope="module")
-def stub(predictor: Predictor) -> Iterator[Any]:
-    with grpc.insecure_channel(f"127.0.0.1:{predictor.grpc_port}") as channel:
-        yield grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
-
-
-def grpc_request(spend: float = 1.0, **changes: Any) -> pb.ModelInferRequest:
-    request = pb.ModelInferRequest(model_name="shop")
-    contents = {"BYTES": "bytes_contents", "INT64": "int64_contents", "FP64": "fp64_contents"}
-    for one in tensors(spend=tensor("spend", "FP64", spend)):
-        data = [value.encode() if isinstance(value, str) else value for value in one["data"]]
-        request.inputs.add(
-            name=one["name"], datatype=one["datatype"], shape=one["shape"], contents={contents[one["datatype"]]: data}
-        )
-    request.MergeFrom(pb.ModelInferRequest(**changes))
-    return request
-
-
-def fp64(name: str, *data: float, **changes: Any) -> Any:
-    return pb.ModelInferRequest.InferInputTensor(
-        **{"name": name, "datatype": "FP64", "shape": [len(data)], "contents": {"fp64_contents": data}, **changes}
-    )
-
-
-GRPC: dict[str, tuple[pb.ModelInferRequest, str, str]] = {
-    "another model": (pb.ModelInferRequest(model_name="nope"), "NOT_FOUND", "this server has no model of that name"),
-    "no tensors": (pb.ModelInferRequest(model_name="shop"), "INVALID_ARGUMENT", "inputs is empty"),
-    "out of range": (grpc_request(spend=-1), "INVALID_ARGUMENT", "inputs.spend[0] is below 0"),
-    "NaN": (grpc_request(spend=float("nan")), "INVALID_ARGUMENT", "inputs.spend[0] is not a number"),
-    "unknown column": (grpc_request(inputs=[fp64("visit", 1)]), "INVALID_ARGUMENT", "inputs.visit is no field of this"),
-    "the same twice": (grpc_request(inputs=[fp64("spend", 1)]), "INVALID_ARGUMENT", "inputs.spend stands twice"),
-    "unknown datatype": (
-        grpc_request(inputs=[fp64("x", 1, datatype="FP63")]),
-        "INVALID_ARGUMENT",
-        "body is not a request of the protocol",
-    ),
-    "contents of another datatype": (
-        grpc_request(inputs=[fp64("x", contents={"fp32_contents": [1.0]}, shape=[1])]),
-        "INVALID_ARGUMENT",
-        "inputs.x does not hold what its shape",
-    ),
-    "raw and typed contents": (
-        grpc_request(raw_input_contents=[b"12345678"]),
-        "INVALID_ARGUMENT",
-        "body is not a request of the protocol",
-    ),
-    "truncated raw contents": (
-        pb.ModelInferRequest(
-            model_name="shop",
-            inputs=[pb.ModelInferRequest.InferInputTensor(name="spend", datatype="FP64", shape=[1])],
-            raw_input_contents=[b"1234"],
-        ),
-        "INVALID_ARGUMENT",
-        "inputs.spend does not hold what its shape",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", GRPC)
-def test_grpc_refuses_with_the_code_and_the_place(stub: Any, case: str) -> None:
-    request, code, message = GRPC[case]
-    with pytest.raises(grpc.RpcError) as refused:
-        stub.ModelInfer(request)
-    assert refused.value.code() == grpc.StatusCode[code]
-    assert refused.value.details().startswith(message)
-
-
-def test_grpc_tells_the_first_of_very_many_faults(stub: Any) -> None:
-    ids = pb.ModelInferRequest.InferInputTensor(
-        name="customer_id",
-        datatype="BYTES",
-        shape=[3000],
-        contents={"bytes_contents": [b"x%d" % n for n in range(3000)]},
-    )
-    with pytest.raises(grpc.RpcError) as refused:
-        stub.ModelInfer(pb.ModelInferRequest(model_name="shop", inputs=[ids]))
-    assert refused.value.code() == grpc.StatusCode.NOT_FOUND
-    assert refused.value.details().endswith("\nand 2980 more")
-
-
-def test_grpc_loads_and_unloads_nothing_on_request(stub: Any, predictor: Predictor) -> None:
-    for ask, message in (
-        (stub.RepositoryModelLoad, pb.RepositoryModelLoadRequest(model_name="shop")),
-        (stub.RepositoryModelUnload, pb.RepositoryModelUnloadRequest(model_name="shop")),
-    ):
-        with pytest.raises(grpc.RpcError) as refused:
-            ask(message)
-        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
-    assert predictor.ready()
-
-
 def test_unknown_and_old_customers_are_told_apart(predictor: Predictor) -> None:
     unknown = predictor.predict({"customer_id": "ann"}, {"customer_id": "zoe"}, {"customer_id": "old"})
     assert (unknown.status, unknown.json["error"]["code"]) == (404, "unknown_customer")
@@ -382,8 +278,6 @@ def test_a_body_that_is_no_json_by_its_own_words_is_refused(predictor: Predictor
 
 
 def test_a_body_without_a_content_type_is_json(predictor: Predictor) -> None:
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", predictor.http_port)
     for path, body in (
         ("/v1/models/shop:predict", {"instances": [ANN]}),

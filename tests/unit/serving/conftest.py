@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests import bundles
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings.load({"CHURN_HOME": str(tmp_path_factory.mktemp("serving"))}).prepare()
+    return bundles.settings_of(tmp_path_factory.mktemp("serving"))
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +23,3 @@ def shop(settings: Settings) -> Champion:
 
 def asked(*instances: dict[str, Any]) -> v1.Instances:
     return v1.decode({"instances": list(instances)})
-
-
-def home(folder: Path) -> Settings:
-    return Settings.load({"CHURN_HOME": str(folder)}).prepare()

@@ -15,7 +15,7 @@ from serving import champion
 from serving.champion import Champion
 from serving.errors import InvalidValuesError, RequestError, StaleCustomerError, UnavailableError, UnknownCustomerError
 from tests import bundles
-from tests.unit.serving.conftest import asked, home
+from tests.unit.serving.conftest import asked
 
 ANN = bundles.CUSTOMER
 
@@ -33,7 +33,7 @@ def test_risk_decision_and_recommendation_follow_the_bundle(
     tmp_path: Path, risk: tuple[float, float], level: str
 ) -> None:
     of = bundles.shop(risk=risk, recommendations={"low": "wait", "medium": "watch", "high": "act"})
-    settings = home(tmp_path)
+    settings = bundles.settings_of(tmp_path)
     loaded = champion.load(settings, "shop", bundles.publish(settings, of, version=3))
     answers = loaded.answer(asked(*({**ANN, "visits": visits, "spend": 10 * visits} for visits in (1, 12, 40))))
     assert {answer.risk for answer in answers} == {level}
@@ -56,7 +56,7 @@ def test_without_an_online_store_only_requests_by_id_are_refused(shop: Champion)
 
 
 def test_stored_values_are_null_stale_unknown_or_used(tmp_path: Path) -> None:
-    settings, of = home(tmp_path), bundles.shop(columns=all_nullable(), derived={})
+    settings, of = bundles.settings_of(tmp_path), bundles.shop(columns=all_nullable(), derived={})
     loaded = champion.load(settings, "shop", bundles.publish(settings, of))
     now = datetime.now(UTC).replace(microsecond=0)
     bundles.remember(settings, of, {"old": ANN}, now - timedelta(days=of.ttl_days, seconds=1))
@@ -73,7 +73,7 @@ def test_stored_values_are_null_stale_unknown_or_used(tmp_path: Path) -> None:
 
 
 def test_a_stored_null_that_the_contract_does_not_allow_is_told(tmp_path: Path) -> None:
-    settings, of = home(tmp_path), bundles.shop()
+    settings, of = bundles.settings_of(tmp_path), bundles.shop()
     loaded = champion.load(settings, "shop", bundles.publish(settings, of))
     bundles.remember(settings, of, {"ann": {**ANN, "visits": None}})
     error = refusal(loaded, {"customer_id": "ann"})
@@ -85,7 +85,7 @@ def test_a_stored_null_that_the_contract_does_not_allow_is_told(tmp_path: Path) 
 
 
 def test_customers_with_integer_keys_are_found(tmp_path: Path) -> None:
-    settings, of = home(tmp_path), bundles.shop(key=Key("account", type="integer"))
+    settings, of = bundles.settings_of(tmp_path), bundles.shop(key=Key("account", type="integer"))
     loaded = champion.load(settings, "shop", bundles.publish(settings, of))
     bundles.remember(settings, of, {7: ANN, 2**60 + 1: {**ANN, "visits": 30}})
     by_number, by_text, large = loaded.answer(asked({"account": 7}, {"account": "7"}, {"account": str(2**60 + 1)}))

@@ -25,7 +25,6 @@ from serving.model import ChurnModel
 from serving.server import PredictorServer
 from serving.stock import grpc_predict_v2_pb2_grpc, kserve_errors
 from tests import bundles
-from tests.unit.serving.conftest import home
 
 SECRET = "the text of an exception, /etc/passwd and all"
 
@@ -176,7 +175,7 @@ def test_the_follower_switches_survives_and_says_a_problem_once(
 ) -> None:
     caplog.set_level(logging.INFO, "serving")
     monkeypatch.setattr(watch, "INTERVAL_S", 0.01)
-    settings = home(tmp_path)
+    settings = bundles.settings_of(tmp_path)
     model = ChurnModel("shop", champion.load(settings, "shop", bundles.publish(settings, bundles.shop())))
 
     async def follow() -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from churn.domain.contract import Bound, Contract, Gate, parse
-from components.evaluate.evaluation import Check, Comparison
+from components.evaluate.evaluation import Check, Comparison, Rule
 from components.evaluate.gate import Findings, checks, reason
 
 CONTRACT = parse("name: shop\ntarget: {column: gone, positive: 1}\ncolumns: {age: {type: integer}}")
@@ -95,24 +95,46 @@ def test_a_failed_check_says_what_is_wrong_in_one_clause(check: str, changes: di
     assert reason(found, FINE) == f"refused: {note}"
 
 
-@pytest.mark.parametrize(
-    ("rule", "low", "mean", "high", "passed", "note"),
-    [
-        ("superior", -0.02, -0.012, -0.004, True, "better than version 7: log-loss better by 0.012 (95 % interval 0.004 to 0.020)"),
-        ("superior", -0.02, -0.008, 0.001, False, "it is merely equal to version 7: log-loss better by 0.0080 (95 % interval -0.0010 to 0.0200)"),
-        ("superior", -0.01, 0.0, 0.0, False, "it is merely equal to version 7: log-loss worse by 0.000 (95 % interval -0.010 to 0.000)"),
-        ("superior", 0.004, 0.012, 0.02, False, "it is worse than version 7: log-loss worse by 0.012 (95 % interval 0.004 to 0.020)"),
-        ("non-inferior", -0.01, 0.001, 0.004, True, "not worse than version 7 by 0.005: log-loss worse by 0.0010 (95 % interval -0.0100 to 0.0040)"),
-        ("non-inferior", -0.01, 0.001, 0.005, False, "it may be worse than version 7 by 0.005 or more: log-loss worse by 0.0010 (95 % interval -0.0100 to 0.0050)"),
-        ("non-inferior", 0.001, 0.002, 0.004, True, "a little worse than version 7, by less than 0.005: log-loss worse by 0.0020 (95 % interval 0.0010 to 0.0040)"),
-        ("non-inferior", -0.02, -0.012, -0.004, True, "better than version 7: log-loss better by 0.012 (95 % interval 0.004 to 0.020)"),
-    ],
-)  # fmt: skip
-def test_the_interval_decides(rule: str, low: float, mean: float, high: float, passed: bool, note: str) -> None:
-    check = checks(CONTRACT, findings(comparison=compared(low, mean, high)), rule)[-1]  # type: ignore[arg-type]
+SUPERIOR: Rule = "superior"
+NON_INFERIOR: Rule = "non-inferior"
 
-    assert (check.check, check.passed, check.value) == (rule, passed, high)
-    assert check.note == note
+
+@pytest.mark.parametrize(
+    ("rule", "interval", "passed", "standing"),
+    [
+        (SUPERIOR, (-0.02, -0.012, -0.004), True, "better than version 7"),
+        (SUPERIOR, (-0.02, -0.008, 0.001), False, "it is merely equal to version 7"),
+        (SUPERIOR, (-0.01, 0.0, 0.0), False, "it is merely equal to version 7"),
+        (SUPERIOR, (0.004, 0.012, 0.02), False, "it is worse than version 7"),
+        (NON_INFERIOR, (-0.02, -0.012, -0.004), True, "better than version 7"),
+        (NON_INFERIOR, (-0.01, 0.001, 0.004), True, "not worse than version 7 by 0.005"),
+        (NON_INFERIOR, (0.001, 0.002, 0.004), True, "a little worse than version 7, by less than 0.005"),
+        (NON_INFERIOR, (-0.01, 0.001, 0.005), False, "it may be worse than version 7 by 0.005 or more"),
+        (NON_INFERIOR, (0.004, 0.012, 0.02), False, "it is worse than version 7"),
+    ],
+)
+def test_the_interval_decides(rule: Rule, interval: tuple[float, float, float], passed: bool, standing: str) -> None:
+    check = checks(CONTRACT, findings(comparison=compared(*interval)), rule)[-1]
+
+    assert (check.check, check.passed, check.value) == (rule, passed, interval[2])
+    assert check.note.startswith(f"{standing}: log-loss ")
+
+
+@pytest.mark.parametrize(
+    ("interval", "difference"),
+    [
+        ((-0.02, -0.012, -0.004), "better by 0.012 (95 % interval 0.004 to 0.020)"),
+        ((0.004, 0.012, 0.02), "worse by 0.012 (95 % interval 0.004 to 0.020)"),
+        ((-0.02, -0.008, 0.001), "better by 0.0080 (95 % interval -0.0010 to 0.0200)"),
+        ((-0.01, 0.0, 0.0), "worse by 0.000 (95 % interval -0.010 to 0.000)"),
+    ],
+)
+def test_the_difference_is_told_from_the_better_or_worse_side(
+    interval: tuple[float, float, float], difference: str
+) -> None:
+    check = checks(CONTRACT, findings(comparison=compared(*interval)), "superior")[-1]
+
+    assert check.note.endswith(f": log-loss {difference}")
 
 
 def test_a_champion_that_cannot_be_compared_with_fails_the_check_with_the_obstacle() -> None:

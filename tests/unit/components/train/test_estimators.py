@@ -61,7 +61,7 @@ def test_a_candidate_that_cannot_be_built_is_refused_by_name(one: Candidate, say
     ],
 )
 def test_a_parameter_that_the_estimator_refuses_is_the_users_fault(one: Candidate, data: TrainingSet) -> None:
-    with pytest.raises(UserError, match="candidate mine: cannot be fitted: .+"):
+    with pytest.raises(UserError, match=r"candidate mine: cannot be fitted: .+"):
         estimators.fit(one, np.nan_to_num(data.features).astype(np.float32), data.y)
 
 
