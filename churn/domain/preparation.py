@@ -28,7 +28,7 @@ class Preparation:
     """Fitted on features (n, f); gives the design matrix float32 (n, m).
 
     `names` and `origins` say for each design column what it is called and which feature it comes from; `dropped` are
-    the features left out because more than half of their rows were null, or because they never vary.
+    the features left out because more than half of their rows were null.
     With `impute`, no null is left in the design matrix: medians fill what the contract does not."""
 
     def __init__(self, contract: Contract, features: Matrix, *, impute: bool) -> None:

@@ -21,6 +21,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.case import Case
 from components.evaluate.evaluation import Comparison
+from components.files import PROVENANCE, Provenance, read_json
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -28,10 +29,11 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that serves."""
+    """The version that serves, and the date up to which its training saw things (ISO 8601; empty when nobody knows)."""
 
     version: int
     bundle: Bundle
+    as_of: str = ""
 
 
 def find(settings: Settings, model: str) -> Champion | None:
@@ -40,7 +42,9 @@ def find(settings: Settings, model: str) -> Champion | None:
     if traffic is None:
         return None
     folder = objects.open_store(settings).fetch_folder(traffic.champion.bundle)
-    return Champion(traffic.champion.version, bundles.load(folder, traffic.champion.digest))
+    provenance = folder / PROVENANCE
+    as_of = read_json(provenance, Provenance).as_of if provenance.is_file() else ""
+    return Champion(traffic.champion.version, bundles.load(folder, traffic.champion.digest), as_of)
 
 
 def compare(case: Case, champion: Champion) -> Comparison:

@@ -42,6 +42,7 @@ def evaluate(
             training=read_json(training.path, Training),
             validation=read_json(validation.path, Validation),
             source=snapshot.metadata.get("source", ""),
+            as_of=snapshot.metadata.get("as_of", ""),
             comparison=comparison,
         )
         found = evaluate(Settings.load(), inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -20,7 +21,8 @@ BATCH_TOLERANCE = 1e-6
 class Findings:
     """What was measured of a candidate: metrics out of fold and on the hold-out, each feature's own AUC, behaviour.
 
-    `parity` and `null_parity` are the largest differences between graph and estimator."""
+    `parity` and `null_parity` are the largest differences between graph and estimator. The dates (ISO 8601, empty when
+    unknown) say up to when the candidate's run and the champion's saw things."""
 
     cv: Mapping[str, float]
     holdout: Mapping[str, float]
@@ -31,6 +33,8 @@ class Findings:
     parity: float
     null_parity: float | None
     comparison: Comparison | None
+    as_of: str = ""
+    champion_as_of: str = ""
 
 
 def checks(contract: Contract, found: Findings, rule: Rule) -> tuple[Check, ...]:
@@ -44,6 +48,7 @@ def checks(contract: Contract, found: Findings, rule: Rule) -> tuple[Check, ...]
         _determinism(found),
         _at_most("parity", "largest difference between graph and estimator", found.parity, gate.parity),
         _at_most("null_parity", "largest difference with nulls", found.null_parity, gate.parity),
+        *_recency(found),
         _comparison(contract, found.comparison, rule),
     )
 
@@ -86,6 +91,15 @@ def _determinism(found: Findings) -> Check:
     if found.repeats:
         return check
     return replace(check, passed=False, note="the same rows get another answer the second time")
+
+
+def _recency(found: Findings) -> Iterator[Check]:
+    """A run that looks back in time changes nothing that serves."""
+    if found.as_of and found.champion_as_of:
+        own, theirs = (datetime.fromisoformat(date) for date in (found.as_of, found.champion_as_of))
+        order = "older" if own < theirs else "not older"
+        note = f"its data is as of {own:%Y-%m-%d}, {order} than the champion's of {theirs:%Y-%m-%d}"
+        yield Check(check="recency", value=None, bound=None, passed=own >= theirs, note=note)
 
 
 def _comparison(contract: Contract, found: Comparison | None, rule: Rule) -> Check:

@@ -32,7 +32,8 @@ class Validation(msgspec.Struct, frozen=True):
 class Inputs:
     """A `bundle` (folder) and the rows train `scored` (Parquet), to be judged under a contract.
 
-    `source` is where the table came from, for messages; `comparison` overrides the contract's rule."""
+    `source` is where the table came from, for messages; `as_of` (ISO 8601) the date up to which the run saw things;
+    `comparison` overrides the contract's rule."""
 
     contract: Contract
     bundle: Path
@@ -40,6 +41,7 @@ class Inputs:
     training: Training
     validation: Validation
     source: str = ""
+    as_of: str = ""
     comparison: str = ""
 
     @property

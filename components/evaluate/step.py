@@ -47,6 +47,8 @@ def _findings(judged: Case, alone: dict[str, float], serving: champion.Champion 
         parity=float(np.abs(judged.p - judged.estimator).max()),
         null_parity=inputs.training.null_parity,
         comparison=champion.compare(judged, serving) if serving else None,
+        as_of=inputs.as_of,
+        champion_as_of=serving.as_of if serving else "",
     )
 
 

@@ -18,14 +18,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Evaluation
-from components.files import write_json
-
-
-class Provenance(msgspec.Struct, frozen=True):
-    """When and by which run a bundle came about; beside the bundle, never part of its digest."""
-
-    run: str
-    as_of: str
+from components.files import PROVENANCE, Provenance, write_json
 
 
 class Promoted(msgspec.Struct, frozen=True):
@@ -81,5 +74,5 @@ def _publish(settings: Settings, bundle: bundles.Bundle, evaluation: Evaluation,
         staged = Path(temporary, "bundle")
         shutil.copytree(bundle.folder, staged)
         write_json(staged / "evaluation.json", evaluation)
-        write_json(staged / "provenance.json", provenance)
+        write_json(staged / PROVENANCE, provenance)
         return objects.open_store(settings).put_folder(staged, f"bundles/{bundle.digest}")

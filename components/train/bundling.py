@@ -15,6 +15,7 @@ from churn.domain import bundle
 from churn.domain.derivation import Derivation
 from churn.domain.partition import unit_hash
 from churn.domain.preparation import design_model
+from churn.stores import files
 from components.train.data import TrainingSet
 from components.train.fitting import Model
 from feature_repo import names
@@ -26,8 +27,9 @@ _SALT = "churn/reference/1"
 
 
 def write(folder: Path, model: Model, data: TrainingSet) -> str:
-    """Writes the bundle of `model` into an empty folder; gives its digest."""
+    """Writes the bundle of `model`, in the place of whatever an earlier attempt has left there; gives its digest."""
     contract = model.contract
+    files.remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model.graph.SerializeToString())
     (folder / "derivation.onnx").write_bytes(Derivation(contract).model.SerializeToString())

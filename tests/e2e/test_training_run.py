@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.conftest import Churn, Trained
+from tests.e2e.conftest import Churn, Trained, customers
 
 METRICS = {
     "roc_auc", "pr_auc", "log_loss", "brier", "ece", "accuracy", "f1", "precision", "recall", "lift_10", "expected_profit",
@@ -67,6 +67,17 @@ def test_the_same_data_again_is_merely_equal_and_left_unpromoted(trained: Traine
     assert "equal" in again.json["reason"]
     assert again.json["model"]["digest"] == trained.done.json["model"]["digest"]
     assert again.json["data"]["digest"] == trained.done.json["data"]["digest"]
+    assert _traffic(trained.churn) == before
+
+
+def test_a_run_that_looks_back_in_time_changes_nothing(trained: Trained, tmp_path: Path) -> None:
+    before = _traffic(trained.churn)
+    other = customers(tmp_path / "other.csv", 1500, seed=8)
+    back = trained.churn.train(other, "--as-of", "2020-01-01", "--param", "candidates=logistic-regression",
+                               "--param", "comparison=non-inferior")  # fmt: skip
+    assert back.code == 0, back.err
+    assert back.json["promoted"] is False
+    assert "2020-01-01, older" in back.json["reason"]
     assert _traffic(trained.churn) == before
 
 

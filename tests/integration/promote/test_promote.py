@@ -19,7 +19,8 @@ from churn.stores.registry import Registry
 from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Comparison, Evaluation
-from components.promote.step import Provenance, promote
+from components.files import Provenance
+from components.promote.step import promote
 from tests.bundles import settings_of, shop, write_bundle
 
 

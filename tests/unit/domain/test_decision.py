@@ -62,7 +62,9 @@ def test_the_best_threshold_of_honest_probabilities_is_the_price_of_a_contact() 
     assert decision.best_threshold(y, p, COSTS) == pytest.approx(1 / 6, abs=0.02)
 
 
-@pytest.mark.parametrize(("p", "level"), [(0.0, "low"), (0.2999, "low"), (0.3, "medium"), (0.5999, "medium"), (0.6, "high"), (1.0, "high")])
+@pytest.mark.parametrize(
+    ("p", "level"), [(0.0, "low"), (0.2999, "low"), (0.3, "medium"), (0.5999, "medium"), (0.6, "high"), (1.0, "high")]
+)
 def test_risk_levels_begin_at_their_bounds(p: float, level: str) -> None:
     assert decision.risk(p, (0.3, 0.6)) == level
 
@@ -72,4 +74,8 @@ def test_confidence_is_the_probability_of_the_likelier_outcome() -> None:
 
 
 def test_recommendations_are_the_contracts_words() -> None:
-    assert [decision.recommendation(CONTRACT, level) for level in ("low", "medium", "high")] == ["nothing", "watch", "call"]
+    assert [decision.recommendation(CONTRACT, level) for level in ("low", "medium", "high")] == [
+        "nothing",
+        "watch",
+        "call",
+    ]

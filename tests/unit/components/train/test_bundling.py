@@ -48,6 +48,12 @@ def test_a_bundle_answers_its_own_example(written: bundle.Bundle) -> None:
     bundle.self_test(written)
 
 
+def test_a_second_attempt_takes_the_place_of_the_first(model: Model, data: TrainingSet, tmp_path: Path) -> None:
+    (tmp_path / "booster.txt").write_text("left by an attempt that was killed")
+    first = bundling.write(tmp_path, model, data)
+    assert bundling.write(tmp_path, model, data) == first
+
+
 def test_a_bundle_says_what_its_estimators_say(written: bundle.Bundle, model: Model, data: TrainingSet) -> None:
     assert np.abs(written.predict(data.columns) - model.predict(data.features)).max() <= 1e-5
 
