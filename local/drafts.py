@@ -53,7 +53,8 @@ def check(table: str, contract: str) -> Report:
 
 def summary(report: Report) -> str:
     """The report in a few lines."""
-    lines = [f"{report.rows:,} rows: {report.valid:,} valid, {report.quarantined:,} to quarantine, {report.duplicates:,} twice"]
+    counts = f"{report.valid:,} valid, {report.quarantined:,} to quarantine, {report.duplicates:,} twice"
+    lines = [f"{report.rows:,} rows: {counts}"]
     lines += [f"  {fault.source}: the value {fault.problem} in {fault.rows:,} rows" for fault in report.faults[:_SHOWN]]
     missing = [seen.source for seen in report.columns.values() if seen.mostly_missing]
     lines += [f"  {name}: more than half missing, left out of training" for name in missing]

@@ -88,7 +88,7 @@ def _escaping(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 
 
 def _named(resolve: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """In conditions KFP finds a task's only output (`task-Output`), and no named one (`task-passed`): these too, then."""
+    """In conditions KFP finds a task's only output (`task-Output`) and no named one (`task-passed`): these too."""
 
     def resolved(channel: str, io_store: Any) -> Any:
         parts = channel.removeprefix("pipelinechannel--").split("-")

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,8 @@ class Churn:
     def __call__(self, *arguments: str | Path, cwd: Path = ROOT) -> Done:
         done = subprocess.run(
             [*self.command, *map(str, arguments)],
-            cwd=cwd, env={**self.env, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
+            cwd=cwd, env={**self.env, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -85,13 +85,13 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     data = customers(folder / "customers.csv", 2500)
     churn = Churn(folder / "home")
     done = churn.train(data, "--param", "candidates=xgboost,logistic-regression")
     assert done.code == 0, done.err
-    yield Trained(churn, data, done)
+    return Trained(churn, data, done)
 
 
 @pytest.fixture(scope="session")

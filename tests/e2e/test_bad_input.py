@@ -1,4 +1,4 @@
-"""Whatever is wrong with the input: exit code 2, one message that names place and remedy, and the champion as it was."""
+"""Whatever is wrong with the input: exit code 2, one message with place and remedy, and the champion as it was."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ TABLES: dict[str, tuple[Callable[[Table], Table], tuple[str, ...]]] = {
     "duplicated keys": (lambda t: [*t, *([t[1][0], *row[1:]] for row in t[5:9])], ("customer",)),
     "wrong type in all rows": (lambda t: column(t, "tenure", lambda i, v: "soon"), ("tenure",)),
     "too many rows out of range": (lambda t: column(t, "tenure", lambda i, v: "999" if i % 5 == 0 else v), ("tenure",)),
-    "too many unknown categories": (lambda t: column(t, "Contract", lambda i, v: "Forever" if i % 5 == 0 else v), ("contract",)),
+    "too many unknown categories": (
+        lambda t: column(t, "Contract", lambda i, v: "Forever" if i % 5 == 0 else v), ("contract",)
+    ),
     "all-null column": (lambda t: column(t, "MonthlyCharges", lambda i, v: ""), ("monthly",)),
     "one class only": (lambda t: column(t, "Churn", lambda i, v: "No"), ("churn",)),
     "fewer rows than folds": (lambda t: t[:9], ("fold",)),

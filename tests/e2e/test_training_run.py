@@ -13,8 +13,8 @@ import pytest
 from tests.e2e.conftest import Churn, Trained, customers
 
 METRICS = {
-    "roc_auc", "pr_auc", "log_loss", "brier", "ece", "accuracy", "f1", "precision", "recall", "lift_10", "expected_profit",
-    "threshold",
+    "roc_auc", "pr_auc", "log_loss", "brier", "ece", "accuracy", "f1", "precision", "recall", "lift_10",
+    "expected_profit", "threshold",
 }  # fmt: skip
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -31,8 +31,8 @@ def test_the_first_model_of_a_home_is_promoted(trained: Trained) -> None:
 
 def test_the_document_has_everything_a_program_asks_for(trained: Trained) -> None:
     found = trained.done.json
-    assert {"run_id", "status", "model", "promoted", "reason", "data", "contract", "steps", "candidates", "metrics", "gate",
-            "artifacts"} <= set(found)  # fmt: skip
+    assert {"run_id", "status", "model", "promoted", "reason", "data", "contract", "steps", "candidates", "metrics",
+            "gate", "artifacts"} <= set(found)  # fmt: skip
     assert found["data"]["rows"] == 2500
     assert found["data"]["quarantined"] == 0
     assert set(found["metrics"]["cv"]) == METRICS

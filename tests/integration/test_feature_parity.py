@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +60,7 @@ def _derived(contract, rows) -> pa.Table:
 
 
 def test_all_thousand_customers_are_known_and_some_values_are_null(world) -> None:
-    contract, joined, answers = world
+    _contract, joined, answers = world
     assert joined.num_rows == CUSTOMERS
     assert all(isinstance(answer, Known) for answer in answers)
     assert joined["monthly_charges"].null_count > 100

@@ -77,8 +77,9 @@ def test_the_graph_says_what_plain_python_says(table: list[list[float]]) -> None
 def test_one_row_and_many_rows_give_the_same_bits() -> None:
     derivation = Derivation(CONTRACT)
     generator = np.random.default_rng(1)
-    table = np.column_stack([generator.integers(0, 70, 1000), generator.normal(70, 30, 1000),
-                             generator.uniform(0, 5000, 1000), generator.integers(0, 3, 1000)]).astype(float)  # fmt: skip
+    tenure, charge = generator.integers(0, 70, 1000), generator.normal(70, 30, 1000)
+    total, plan = generator.uniform(0, 5000, 1000), generator.integers(0, 3, 1000)
+    table = np.column_stack([tenure, charge, total, plan]).astype(float)
     whole = derivation.run(table)
     alone = np.vstack([derivation.run(row[None, :]) for row in table])
     np.testing.assert_array_equal(whole, alone)
