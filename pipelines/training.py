@@ -1,14 +1,14 @@
 """The training pipeline: from a customer table to the champion, or to the reason why not."""
 
-from components.evaluate.component import evaluate
-from components.ingest.component import ingest
-from components.validate.component import validate
 from kfp import dsl
 
+from components.evaluate.component import evaluate
+from components.ingest.component import ingest
 from components.materialise.component import materialise
 from components.promote.component import promote
 from components.train.component import train
 from components.transform.component import transform
+from components.validate.component import validate
 
 
 @dsl.pipeline(name="training", description="Train, judge and, if it is better, promote a churn model.")

@@ -57,7 +57,7 @@ def test_columns_categories_and_types_are_those_of_the_published_sample(frame, t
         ("Two year", 0.241, [26, 48, 64, 71, 72], 0.253, 0.10),
     ],
 )
-def test_a_contract_has_its_share_tenure_internet_and_payment(frame, contract, share, deciles, fiber, check):  # noqa: PLR0917
+def test_a_contract_has_its_share_tenure_internet_and_payment(frame, contract, share, deciles, fiber, check):
     owners = frame[frame.Contract == contract]
     assert len(owners) / len(frame) == pytest.approx(share, abs=0.0001)
     assert owners.tenure.quantile([0.1, 0.25, 0.5, 0.75, 0.9]).tolist() == deciles
