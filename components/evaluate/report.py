@@ -18,6 +18,7 @@ _QUESTIONS = {
     "determinism": "Do the same customers always get the same answer?",
     "parity": "Does the served graph say what was trained?",
     "null_parity": "Also where values are missing?",
+    "recency": "Is its data as recent as the champion's?",
     "superior": "Is it better than the model that serves?",
     "non-inferior": "Is it no worse than the model that serves?",
 }

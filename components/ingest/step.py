@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 import pyarrow as pa
@@ -41,15 +43,24 @@ def ingest(settings: Settings, data: str, contract: str, model: str = "", as_of:
     dated = as_of_time(as_of)
     terms = contracts.resolve(settings, contract, model)
     settings.prepare()
-    source = redacted(data)
-    batches = checked(sources.read(settings, data), terms, source)
     with files.staged(settings.home / ".staging") as temporary:
-        rows = snapshot.write(batches, temporary)
-        if not rows:
-            raise UserError("has no rows", where=source, remedy="export the table again")
+        rows = copy(settings, data, terms, temporary)
         digest = sha256_of_file(temporary)
         address = objects.open_store(settings).put_file(temporary, f"snapshots/{digest}.parquet")
-    return Ingested(terms, address, digest, rows, source, dated)
+    return Ingested(terms, address, digest, rows, redacted(data), dated)
+
+
+def copy(settings: Settings, data: str, contract: Contract, path: Path) -> int:
+    """Writes the table at the address `data` to a Parquet file as its snapshot will be; gives the number of its rows.
+
+    Raises UserError for what `sources` refuses, for a column that the contract reads and the table lacks, and for a
+    table without rows."""
+    source = redacted(data)
+    with closing(sources.read(settings, data)) as batches:
+        rows = snapshot.write(checked(batches, contract, source), path)
+    if not rows:
+        raise UserError("has no rows", where=source, remedy="export the table again")
+    return rows
 
 
 def as_of_time(text: str) -> str:

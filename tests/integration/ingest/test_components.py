@@ -59,13 +59,17 @@ def test_a_table_becomes_a_snapshot_and_typed_rows(table: Path, contract: Path, 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [("plan,", "Plan,", "'plan' is missing"), (",basic,", ",gold,", "break the contract"), (",yes", ",no", "is never")],
+    ("change", "words"),
+    [
+        (("plan,", "Plan,"), "'plan' is missing"),
+        ((",basic,", ",gold,"), "break the contract"),
+        ((",yes", ",no"), "is never"),
+    ],
 )
 def test_a_table_that_is_refused_ends_the_run_with_the_message_alone(
-    old: str, new: str, words: str, table: Path, contract: Path, tmp_path: Path
+    change: tuple[str, str], words: str, table: Path, contract: Path, tmp_path: Path
 ) -> None:
-    table.write_text(table.read_text().replace(old, new))
+    table.write_text(table.read_text().replace(*change))
 
     with pytest.raises(UserError, match=words) as caught:
         first_steps_of(table, contract, tmp_path / "home")

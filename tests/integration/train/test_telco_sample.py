@@ -13,7 +13,7 @@ from tests import training
 from tests.integration.train.conftest import Case
 
 SAMPLE = training.sample_file()
-CPU_SECONDS = 40
+CPU_SECONDS = 30
 """On two cores at work this is less than 25 s of a person's time."""
 
 pytestmark = [

@@ -116,10 +116,10 @@ def test_a_contract_that_is_none_is_refused(settings: Settings, table: Path, tmp
 @pytest.mark.parametrize("address", ["postgresql://user:secret@host/db", "postgresql://user:secret@host/db#"])
 def test_a_database_without_a_query_is_refused_and_its_password_not_shown(settings: Settings, address: str) -> None:
     with pytest.raises(UserError, match="names no table") as caught:
-        sources.read(settings, address)
+        next(sources.read(settings, address))
     assert "secret" not in str(caught.value)
 
 
 def test_the_configured_database_must_be_postgresql_to_be_read(settings: Settings) -> None:
     with pytest.raises(UserError, match="CHURN_DATABASE"):
-        sources.read(settings, "database://#customers")
+        next(sources.read(settings, "database://#customers"))
