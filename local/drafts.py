@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from churn.domain.drafting import draft
 from churn.domain.errors import UserError
 from churn.stores import files
 from churn.stores.settings import Settings
-from components.ingest import snapshot, sources
-from components.ingest.step import as_of_time, checked
+from components.ingest import sources
+from components.ingest.step import as_of_time, copy
 from components.validate.report import Report
 from components.validate.step import Table, validate
 from feature_repo import contracts
@@ -24,10 +25,11 @@ def write(table: Path, out: Path, *, target: str, key: str, positive: str, times
     Raises UserError for a table or a column that cannot be used, and for an `out` that exists already."""
     if out.exists():
         raise UserError("is there already", where=str(out), remedy="remove it, or choose another --out")
-    text = draft(
-        sources.read(Settings.load(), str(table)),
-        target=target, key=key, positive=positive, timestamp=timestamp, name=name or out.stem, where=str(table),
-    )  # fmt: skip
+    with closing(sources.read(Settings.load(), str(table))) as batches:
+        text = draft(
+            batches,
+            target=target, key=key, positive=positive, timestamp=timestamp, name=name or out.stem, where=str(table),
+        )  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(out, text.encode())
@@ -41,12 +43,9 @@ def check(table: str, contract: str) -> Report:
     """What ingest and validate say of the table; nothing is kept. Raises UserError for a table they would refuse."""
     settings = Settings.load()
     terms = contracts.resolve(settings, contract)
-    batches = checked(sources.read(settings, table), terms, table)
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder, "snapshot.parquet")
-        rows = snapshot.write(batches, stored)
-        if not rows:
-            raise UserError("has no rows", where=table, remedy="export the table again")
+        copy(settings, table, terms, stored)
         seen = Table(stored, table, as_of_time(""))
         return validate(terms, seen, Path(folder, "valid.parquet"), Path(folder, "quarantine.parquet"))
 

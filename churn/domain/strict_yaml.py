@@ -1,7 +1,8 @@
-"""YAML as data: safe tags only, and a key given twice is refused instead of silently overwritten."""
+"""YAML as data: safe tags only, a key given twice is refused, and Yes and No are the words they are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -10,8 +11,11 @@ import yaml
 from churn.domain.errors import UserError
 
 
+_TIMESTAMP, _BOOLEAN = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"
+
+
 class _Loader(yaml.SafeLoader):
-    """A safe loader that reads dates as text and refuses repeated keys."""
+    """A safe loader that reads dates, and all booleans but true and false, as text, and refuses repeated keys."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
@@ -28,9 +32,11 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Any]:
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_TIMESTAMP, _BOOLEAN}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
 
 
 def parse(text: str, where: str) -> Any:

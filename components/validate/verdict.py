@@ -50,7 +50,8 @@ def _too_many(report: Report) -> str:
 
 def _told(fault: Fault) -> str:
     example = f" (such as {_example(fault)})" if _example(fault) else ""
-    return f"the column '{fault.source}' {fault.problem} in {fault.rows} rows{example}"
+    rows = "1 row" if fault.rows == 1 else f"{fault.rows} rows"
+    return f"the column '{fault.source}' {fault.problem} in {rows}{example}"
 
 
 def _example(fault: Fault) -> str:

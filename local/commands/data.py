@@ -25,7 +25,10 @@ def generate(
     months: Annotated[int, typer.Option(help="Monthly snapshots; 1 looks like the IBM sample, without dates.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     drift: Annotated[
-        str, typer.Option(help="What changes, and when; see the documentation of `churn.domain.synthetic`.")
+        str,
+        typer.Option(
+            help="What changes from which month: tenure+0.3@6, PaymentMethod=Electronic check+0.1@6, price-rise@5; comma-separated."
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -129,3 +129,15 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_another_name_is_another_model() -> None:
     assert parse(SMALL).named("other").digest != parse(SMALL).digest
+
+
+@pytest.mark.parametrize("word", ["Yes", "No", "on", "off", "y", "N"])
+def test_words_that_other_yaml_readers_take_for_booleans_are_words(word: str) -> None:
+    found = parse(SMALL.replace("positive: 1", f"positive: {word}").replace("[basic, gold]", f"[{word}, gold]"))
+    assert found.target.positive == word
+    assert found.columns["plan"].categories == (word, "gold")
+    assert contract.parse(found.to_yaml()) == found
+
+
+def test_true_and_false_are_booleans() -> None:
+    assert parse(SMALL.replace("positive: 1", "positive: true")).target.positive is True

@@ -27,7 +27,7 @@ def test_too_many_bad_rows_are_told_by_column_with_counts_and_examples(examine: 
     assert refusal(examine(shop)).problem == (
         "3 of 8 rows (37.5 %) break the contract, more than the 25 % allowed: "
         "the column 'visits' is above 100 in 3 rows (such as '101' in row 1); "
-        "the column 'Plan' is none of 'basic', 'plus' in 1 rows (such as 'gold' in row 1)"
+        "the column 'Plan' is none of 'basic', 'plus' in 1 row (such as 'gold' in row 1)"
     )
 
 
