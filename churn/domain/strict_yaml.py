@@ -10,7 +10,6 @@ import yaml
 
 from churn.domain.errors import UserError
 
-
 _TIMESTAMP, _BOOLEAN = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"
 
 

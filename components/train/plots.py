@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Vector = npt.NDArray[np.float64]
 
 INK, SOFT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-LINE, ACCENT, WARM = "#1f5f8b", "#c8553d", "#f0b67f"
+LINE, ACCENT = "#1f5f8b", "#c8553d"
 _COLUMNS_SHOWN = 20
 
 

@@ -26,9 +26,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     drift: Annotated[
         str,
-        typer.Option(
-            help="What changes from which month: tenure+0.3@6, PaymentMethod=Electronic check+0.1@6, price-rise@5; comma-separated."
-        ),
+        typer.Option(help="What changes, from which month: like tenure+0.3@6, Contract=One year+0.1@6, price-rise@5."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`--runner docker`: what it says when something is missing and, where an engine and an image are, what it runs.
+"""`--runner docker`: what it says when something is missing and, with an engine and an image (-m docker), what it runs.
 
 KFP reads annotations as objects: no `from __future__ import annotations` beside a component.
 """
@@ -67,19 +67,6 @@ def blames():
     blame_the_input()
 
 
-def absent() -> str:
-    """What is missing here to run containers, if anything."""
-    try:
-        engine = docker.from_env()
-    except docker.errors.DockerException:
-        return "no Docker engine here"
-    with contextlib.closing(engine):
-        return "" if engine.images.list(MONITORING) else f"no image {MONITORING} here"
-
-
-needs_docker = pytest.mark.skipif(bool(absent()), reason=absent())
-
-
 def test_a_missing_engine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
 
@@ -88,7 +75,7 @@ def test_a_missing_engine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.skipif("engine" in absent(), reason=absent())
+@pytest.mark.docker
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     @dsl.component(base_image=image("monitoring", tag="never-built"), install_kfp_package=False)
     def nothing():
@@ -102,7 +89,7 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
         run(pipeline, {}, name="docker", root=tmp_path, runner="docker")
 
 
-@needs_docker
+@pytest.mark.docker
 def test_containers_meet_through_artifacts_and_see_the_home_and_the_input(tmp_path: Path) -> None:
     source = tmp_path / "elsewhere" / "customers.csv"
     source.parent.mkdir()
@@ -125,19 +112,19 @@ def test_containers_meet_through_artifacts_and_see_the_home_and_the_input(tmp_pa
     assert "Wrote executor output file" in result.step("read").log.read_text()
 
 
-@needs_docker
+@pytest.mark.docker
 def test_a_container_that_fails_at_once_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="step fail-at-once failed: exit status 7"):
         run(fails_at_once, {}, name="docker", root=tmp_path, runner="docker")
 
 
-@needs_docker
+@pytest.mark.docker
 def test_an_error_of_the_user_leaves_a_container_as_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^customers.csv: the table is empty$"):
         run(blames, {}, name="docker", root=tmp_path, runner="docker")
 
 
-@needs_docker
+@pytest.mark.docker
 def test_no_container_stays_behind(tmp_path: Path) -> None:
     with pytest.raises(StepFailed) as caught:
         run(fails_at_once, {}, name="docker", root=tmp_path, runner="docker")
