@@ -16,7 +16,7 @@ demo: install
 install: .venv/.installed $(ROLES:%=.venvs/%/.installed)
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --cov --cov-report=term
 
 lint: install check-locks
 	$(BIN)/ruff check .
