@@ -40,3 +40,17 @@ def generate(
         screen.document(report)
     else:
         screen.out.print(f"{report.rows:,} rows in {out}, {report.churned:,} of them leave")
+
+
+@app.command()
+def migrate() -> None:
+    """Create or upgrade the tables in CHURN_DATABASE: the customers that a training run can read from PostgreSQL.
+
+    Fill `customers`, then: churn run training --data database://#customers"""
+    from churn.stores.addresses import redacted
+    from churn.stores.database import migrate
+    from churn.stores.settings import Settings
+
+    settings = Settings.load().prepare()
+    migrate(settings.database)
+    screen.out.print(f"{redacted(settings.database)} is up to date", markup=False)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from local import runner
 from pipelines.training import training
 from tests.e2e.conftest import customers
 from tests.servers import postgres_server, s3_kind, s3_server
+
+
+def _database(url: str, name: str) -> str:
+    """The URL of a new database on the same server."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return url.replace("@/churn?", f"@/{name}?")
 
 
 @pytest.mark.parametrize("s3", [s3_kind()])
@@ -26,10 +37,10 @@ def test_the_pipeline_runs_with_nothing_shared_but_the_stores(
             "CHURN_OBJECTS": f"{bucket}/objects",
             "CHURN_TRAFFIC": f"{bucket}/traffic",
             "CHURN_MLFLOW_ARTIFACTS": f"{bucket}/mlflow",
-            "CHURN_MLFLOW_URI": database.database("mlflow"),
-            "CHURN_FEAST_REGISTRY": database.database("registry"),
-            "CHURN_ONLINE_STORE": database.database("online"),
-            "CHURN_DATABASE": database.database("churn"),
+            "CHURN_MLFLOW_URI": _database(database, "mlflows"),
+            "CHURN_FEAST_REGISTRY": _database(database, "registrys"),
+            "CHURN_ONLINE_STORE": _database(database, "onlines"),
+            "CHURN_DATABASE": _database(database, "churns"),
         }
 
         def environment(step: str) -> dict[str, str]:

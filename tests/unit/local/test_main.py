@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,25 @@ def test_an_unknown_setting_is_refused_by_name(
     code, _, err = run(["models", "list"], capsys)
     assert code == 2
     assert "CHURN_HOME" in err
+
+
+def test_the_schema_is_made_once_and_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_HOME", str(tmp_path))
+    for _ in range(2):
+        code, out, err = run(["data", "migrate"], capsys)
+        assert code == 0, err
+        assert "up to date" in out
+    with sqlite3.connect(tmp_path / "churn.db") as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert "customers" in names
+
+
+def test_customers_are_generated_twice_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for file in files:
+        code, out, err = run(["data", "generate", "--customers", "50", "--seed", "4", "--out", str(file)], capsys)
+        assert code == 0, err
+        assert "50 rows" in out
+    assert files[0].read_bytes() == files[1].read_bytes()
