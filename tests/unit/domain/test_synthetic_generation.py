@@ -16,11 +16,12 @@ from churn.domain.synthetic.population import Population
 from churn.domain.synthetic.snapshot import snapshot
 
 PEAK = """
-import resource, sys
+import sys
+from tests.memory import peak_kb
 from pathlib import Path
 from churn.domain.synthetic.generation import generate
 generate(int(sys.argv[1]), 1, 1, Path(sys.argv[2]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_kb() // 1024)
 """
 
 

@@ -14,11 +14,12 @@ import pytest
 FEW, MANY = 200_000, 2_000_000
 SLACK_MB = 60
 MEASURE = """
-import resource, sys
+import sys
+from tests.memory import peak_kb
 from churn.stores.settings import Settings
 from components.ingest.step import ingest
 done = ingest(Settings.load({"CHURN_HOME": sys.argv[3]}), sys.argv[1], sys.argv[2])
-print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(done.rows, peak_kb() // 1024)
 """
 
 
