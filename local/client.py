@@ -28,6 +28,8 @@ def read_instances(path: Path) -> list[dict[str, Any]]:
 
 def predict_http(url: str, model: str, instances: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Predictions over v1. Raises UserError with the predictor's own words when it refuses, or is not there."""
+    if not url.startswith(("http://", "https://")):
+        raise UserError(f"'{url}' is no address", where="--url", remedy=f"like http://{url}")
     try:
         answer = httpx.post(f"{url.rstrip('/')}/v1/models/{model}:predict", json={"instances": instances}, timeout=30)
     except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -68,4 +70,4 @@ def _refusal(answer: httpx.Response) -> str:
     if isinstance(error, str):
         return error
     details = "; ".join(f"{one['path']} {one['problem']}" for one in error.get("details", []))
-    return f"{error['message']}{': ' if details else ''}{details}"
+    return details or str(error["message"])

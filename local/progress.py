@@ -31,6 +31,8 @@ def steps(*, quiet: bool = False) -> Iterator[Listener]:
             live.update(view.table())
 
         yield listen
+    if not screen.err.is_terminal:  # where Live ends without a new line
+        screen.err.print()
 
 
 class _View:

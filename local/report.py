@@ -23,6 +23,7 @@ def show(done: Training) -> None:
 def screens(done: Training) -> Group:
     """Rows, candidates, gate, verdict."""
     rows = f"{done.data['rows']:,} rows in, {done.data['quarantined']:,} quarantined"
+    rows += f", {done.data['duplicates']:,} exact duplicates removed" if done.data["duplicates"] else ""
     verdict = "[bold green]promoted[/]" if done.promoted else "[bold yellow]not promoted[/]"
     name, version = done.model["name"], done.model["version"]
     serves = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -13,7 +14,10 @@ from rich.markup import escape
 from churn.domain.errors import UserError
 from local.runner.records import StepFailed
 
-out = Console(highlight=False)
+_PIPED = 120
+"""Columns where nobody's terminal sets them."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED)
 err = Console(stderr=True, highlight=False)
 
 

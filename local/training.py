@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -108,6 +108,7 @@ def _collect(done: Run, request: Request, page: Path) -> Training:
             "digest": snapshot["digest"],
             "rows": int(snapshot["rows"]),
             "quarantined": validation["quarantined"],
+            "duplicates": validation["duplicates"],
         },
         contract={"name": contract["name"], "digest": contract["digest"]},
         steps=[{"name": step.name, "image": step.image, "seconds": round(step.seconds, 2)} for step in done.steps],
@@ -163,7 +164,24 @@ def _params(given: list[str]) -> dict[str, Any]:
         if name not in inputs:
             raise UserError(f"unknown parameter '{name}'", where="--param", remedy=nearest(name, list(inputs)))
         found[name] = _typed(name, value, inputs[name].type)
+    _check(found)
     return found
+
+
+def _check(params: dict[str, Any]) -> None:
+    """Asks those that read the values, before anything starts. Raises UserError for one that is none."""
+    from components.evaluate.evaluation import Rule
+
+    rules = get_args(Rule)
+    if params.get("comparison", rules[0]) not in rules:
+        raise UserError(
+            f"'{params['comparison']}' is no rule", where="--param comparison", remedy=f"one of {', '.join(rules)}"
+        )
+    others = {name: value for name, value in params.items() if name != "comparison"}
+    if others:
+        from components.train.options import options
+
+        options(**others)
 
 
 def _typed(name: str, value: str, kind: str) -> Any:

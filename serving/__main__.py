@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.load()
         launch.serve(settings, given.model, host=given.host, http_port=given.http_port, grpc_port=given.grpc_port)
     except UserError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a message for people, not for a log
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a message for people, not for a log
         return 2
     return 0
 

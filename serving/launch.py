@@ -25,6 +25,8 @@ def serve(
 
     Raises UserError when a port is taken, when there is no champion, or when its bundle cannot be used."""
     _leave_quietly_on_signals()
+    if http_port and http_port == grpc_port:
+        raise UserError(f"HTTP and gRPC cannot both listen on port {http_port}", remedy="choose another --grpc-port")
     http, grpc = Address(host, http_port).bind(), Address(host, grpc_port)
     grpc.probe()
     traffic = open_traffic(settings)

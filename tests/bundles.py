@@ -17,7 +17,7 @@ import spox
 import spox.opset.ai.onnx.v21 as op
 from sklearn.linear_model import LogisticRegression
 
-from churn.domain import bundle, contract, derivation, encoding
+from churn.domain import bundle, contract, decision, derivation, encoding
 from churn.domain.contract import Contract
 from churn.domain.derivation import Derivation
 from churn.domain.preparation import Preparation
@@ -43,6 +43,9 @@ derived:
   is_frequent: {flag: visits >= 20, told_as: visits}
 """
 """A customer without visits has no finite `spend_per_visit`: what a formula without a guard does to a request."""
+
+THRESHOLD = 0.4
+"""From which probability on the shop's bundles say that a customer is to be contacted."""
 
 CUSTOMER: dict[str, Any] = {
     "plan": "basic",
@@ -93,8 +96,8 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.
         estimator="sklearn.linear_model.LogisticRegression",
         contract=of.digest,
         data="0" * 64,
-        threshold=0.4,
-        risk=of.risk,
+        threshold=THRESHOLD,
+        risk=decision.risk_bounds(THRESHOLD, of.high_risk),
         metrics={},
         online=bundle.Online(layout.project, layout.view, of.ttl_days),
         design=preparation.names,

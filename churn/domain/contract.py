@@ -101,8 +101,8 @@ class Costs(Strict, frozen=True):
 
 RECOMMENDATIONS: dict[Literal["low", "medium", "high"], str] = {
     "low": "No action: serve as usual.",
-    "medium": "Watch: mention suitable offers at the next contact.",
-    "high": "Act: call within a week with a retention offer.",
+    "medium": "Contact with a retention offer when there is an occasion.",
+    "high": "Call within a week with a retention offer.",
 }
 """What to do by risk level, unless the contract says otherwise."""
 
@@ -166,7 +166,9 @@ class Step(Strict, frozen=True):
 
 
 class Contract(Strict, frozen=True):
-    """A whole contract. Order matters: columns and derived features keep it in every matrix."""
+    """A whole contract. Order matters: columns and derived features keep it in every matrix.
+
+    A customer is at low risk below the threshold that pays, and at high risk from `high_risk` on."""
 
     name: str
     target: Target
@@ -177,7 +179,7 @@ class Contract(Strict, frozen=True):
     derived: dict[str, Derived] = {}
     ttl_days: int = 45
     costs: Costs = Costs()
-    risk: tuple[float, float] = (0.3, 0.6)
+    high_risk: float = 0.6
     recommendations: dict[Literal["low", "medium", "high"], str] = field(default_factory=RECOMMENDATIONS.copy)
     validation: Validation = Validation()
     training: Training = Training()

@@ -183,13 +183,12 @@ def _numbers(contract: c.Contract) -> Iterator[Problem]:
         ("costs.success", contract.costs.success, 1e-9, 1),
         ("costs.contact", contract.costs.contact, 0, 1e12),
         ("costs.value", contract.costs.value, 1e-9, 1e15),
+        ("high_risk", contract.high_risk, 0, 1),
         ("gate.margin", contract.gate.margin, 0, 1e9),
     ]
     for place, value, low, high in bounds:
         if not low <= value <= high:
             yield place, f"{value} is outside {low} to {high}", ""
-    if not 0 < contract.risk[0] < contract.risk[1] < 1:
-        yield "risk", f"{list(contract.risk)} are not two rising probabilities", "like [0.3, 0.6]"
     if set(contract.recommendations) != set(c.RECOMMENDATIONS):
         yield "recommendations", "one sentence for each of low, medium, high", ""
     from churn.domain.metrics import NAMES

@@ -38,6 +38,11 @@ def best_threshold(y: Vector, p: Vector, costs: Costs) -> float:
     return float(thresholds[best]) if profit_at[best] > 0 else 1.0
 
 
+def risk_bounds(threshold: float, high: float) -> tuple[float, float]:
+    """Where medium and high risk begin: at the threshold that pays, so that whoever is contacted is not at low risk."""
+    return threshold, max(threshold, high)
+
+
 def risk(p: float, bounds: tuple[float, float]) -> Risk:
     """low below the first bound, high from the second on."""
     return "low" if p < bounds[0] else "medium" if p < bounds[1] else "high"

@@ -55,19 +55,35 @@ def calibration(y: Vector, p: Vector, bins: int = BINS) -> tuple[Vector, Vector,
     """Mean prediction, observed rate and share of rows of `bins` groups, by rising prediction.
 
     The groups are of equal size, except that equal predictions stay together: the order of rows decides nothing."""
-    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - counts / 2
-    group = (middle * bins / len(p)).astype(np.int64)[inverse.reshape(-1)]
-    size = np.bincount(group, minlength=bins)
+    group, size = _groups(p, bins)
     filled = size > 0
     mean, rate = (np.bincount(group, weights=values, minlength=bins)[filled] / size[filled] for values in (p, y))
     return mean, rate, size[filled] / len(p)
+
+
+def _groups(p: Vector, bins: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The group of each row, and how many rows each group has."""
+    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2
+    group = (middle * bins / len(p)).astype(np.int64)[inverse.reshape(-1)]
+    return group, np.bincount(group, minlength=bins)
 
 
 def ece(y: Vector, p: Vector, bins: int = BINS) -> float:
     """Expected calibration error over groups of equal size (Nixon et al. 2019): the mean |prediction - observed|."""
     mean, rate, share = calibration(y, p, bins)
     return float(np.sum(share * np.abs(mean - rate)))
+
+
+def ece_by_chance(p: Vector, level: float = 0.95, bins: int = BINS, draws: int = 2000) -> float:
+    """The ECE that perfectly calibrated probabilities exceed with a chance of 1 - `level` only, on these rows.
+
+    Simulated: the observed rate of a group has mean `p` and variance sum(p (1 - p)) / rows^2, taken as normal."""
+    group, size = _groups(p, bins)
+    filled = size > 0
+    variance = np.bincount(group, weights=p * (1 - p), minlength=bins)[filled] / size[filled] ** 2
+    drawn = np.abs(np.random.default_rng(7).normal(0, np.sqrt(variance), (draws, filled.sum())))
+    return float(np.quantile(drawn @ (size[filled] / len(p)), level))
 
 
 def lift(y: Vector, p: Vector, share: float = 0.1) -> float:

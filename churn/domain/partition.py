@@ -18,6 +18,7 @@ Rows = npt.NDArray[np.int64]
 HOLDOUT_SALT = "churn/holdout/1"
 FOLD_SALT = "churn/fold/1"
 
+_STARTS = 24
 ENOUGH = 30
 """Rows of each outcome that a fold should have on both sides before time is cut into more periods."""
 
@@ -62,13 +63,16 @@ def folds(
     gap = np.timedelta64(horizon_days, "D")
     if not _later(times, gap).any():
         return [Fold(*_numbers(group != number, group == number)) for number in range(count)]
-    for periods in range(count, 0, -1):
+    for periods in range(count, 1, -1):
         found = _forward(group, times, _starts(times, gap, periods), gap)
-        if min(_rarest(y[side]) for fold in found for side in (fold.train, fold.test)) >= (
-            ENOUGH if periods > 1 else 1
-        ):
+        if _poorest(found, y) >= ENOUGH:
             return found
-    raise _too_few(f"some of {count} folds that go forward in time have rows of one outcome only")
+    found = max(
+        (_forward(group, times, start, gap) for start in _single_starts(times, gap)), key=lambda it: _poorest(it, y)
+    )
+    if not _poorest(found, y):
+        raise _too_few(f"some of {count} folds that go forward in time have rows of one outcome only")
+    return found
 
 
 def _groups(place: npt.NDArray[np.float64], y: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
@@ -95,6 +99,18 @@ def _starts(times: npt.NDArray[np.datetime64], gap: np.timedelta64, periods: int
     ordered = np.sort(times)
     evenly = ordered[np.arange(1, periods + 1) * len(ordered) // (periods + 1)]
     return np.unique(np.maximum(evenly, times[_later(times, gap)].min()))
+
+
+def _single_starts(times: npt.NDArray[np.datetime64], gap: np.timedelta64) -> list[npt.NDArray[np.datetime64]]:
+    """Times at which one period may begin that lasts to the end; a few of them, spread evenly, where there are many."""
+    possible = np.unique(times[_later(times, gap)])
+    spread = np.unique(np.linspace(0, len(possible) - 1, _STARTS).astype(np.int64))
+    return [possible[[position]] for position in spread]
+
+
+def _poorest(folds: list[Fold], y: npt.NDArray[np.float64]) -> int:
+    """How many rows of its rarer outcome the side has that has the fewest."""
+    return min(_rarest(y[side]) for fold in folds for side in (fold.train, fold.test))
 
 
 def _forward(

@@ -39,6 +39,7 @@ def _findings(judged: Case, alone: dict[str, float], serving: champion.Champion 
     threshold, costs = judged.bundle.manifest.threshold, judged.contract.costs
     return Findings(
         cv=metrics.measure(*judged.folds, threshold, costs),
+        ece_by_chance=metrics.ece_by_chance(judged.folds[1]),
         holdout=metrics.measure(*judged.held, threshold, costs),
         alone=alone,
         latency_ms=behaviour.latency_ms(graph, columns),

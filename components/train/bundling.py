@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn.domain import bundle
+from churn.domain import bundle, decision
 from churn.domain.derivation import Derivation
 from churn.domain.partition import unit_hash
 from churn.domain.preparation import design_model
@@ -72,7 +72,7 @@ def _manifest(model: Model, data: TrainingSet, booster: str) -> bundle.Manifest:
         contract=contract.digest,
         data=data.digest,
         threshold=model.chosen.threshold,
-        risk=contract.risk,
+        risk=decision.risk_bounds(model.chosen.threshold, contract.high_risk),
         metrics={name: spread.mean for name, spread in model.chosen.cv.items()},
         online=bundle.Online(project=layout.project, view=layout.view, ttl_days=contract.ttl_days),
         design=model.preparation.names,

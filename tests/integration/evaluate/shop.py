@@ -186,7 +186,7 @@ def _write_bundle(
         contract=contract.digest,
         data="d" * 64,
         threshold=threshold,
-        risk=contract.risk,
+        risk=(threshold, max(threshold, contract.high_risk)),
         metrics={},
         online=bundles.Online(project=contract.name, view="raw", ttl_days=contract.ttl_days),
         design=part.preparation.names,

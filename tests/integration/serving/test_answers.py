@@ -114,7 +114,7 @@ def test_an_answer_says_all_that_follows_from_the_probability(predictor: Predict
     (answer,) = by_v1(predictor, [{"customer_id": "ann"}])
     of = bundles.shop()
     p = answer["probability"]
-    level = "low" if p < of.risk[0] else "medium" if p < of.risk[1] else "high"
+    level = "low" if p < bundles.THRESHOLD else "medium" if p < of.high_risk else "high"
     assert answer == {
         "customer_id": "ann",
         "probability": p,

@@ -93,7 +93,7 @@ def test_the_digest_knows_the_order_of_columns() -> None:
         ("derived:", "gate: {metrics: {auc: {min: 1}}}\nderived:", "unknown metric 'auc'"),
         ("derived:", "candidates: [{name: a}]\nderived:", "either 'class' or 'ensemble'"),
         ("derived:", "candidates: [{name: a, ensemble: vote, members: [b]}]\nderived:", "unknown member 'b'"),
-        ("derived:", "risk: [0.6, 0.3]\nderived:", "two rising probabilities"),
+        ("derived:", "high_risk: 1.5\nderived:", "outside 0 to 1"),
         ("derived:", "training: {folds: 1}\nderived:", "outside 2 to 50"),
     ],
 )

@@ -130,3 +130,21 @@ def test_metrics_take_profit_and_threshold_from_the_decision() -> None:
     found = metrics.measure(y, p, 0.5, COSTS)
     assert found["expected_profit"] == decision.profit(y, p, 0.5, COSTS)
     assert found["threshold"] == 0.5
+
+
+@pytest.mark.parametrize("rows", [200, 1000, 5000])
+def test_calibrated_probabilities_exceed_what_chance_allows_as_often_as_it_says(rows: int) -> None:
+    generator = np.random.default_rng(rows)
+    exceeded = 0
+    for _ in range(400):
+        p = generator.beta(3, 5, rows)
+        y = (generator.random(rows) < p).astype(float)
+        exceeded += metrics.ece(y, p) > metrics.ece_by_chance(p, draws=500)
+    assert 0.02 <= exceeded / 400 <= 0.09
+
+
+def test_probabilities_that_are_far_off_exceed_what_chance_allows() -> None:
+    generator = np.random.default_rng(3)
+    p = generator.beta(3, 5, 300)
+    y = (generator.random(300) < p**2).astype(float)
+    assert metrics.ece(y, p) > metrics.ece_by_chance(p)

@@ -26,18 +26,17 @@ def refusal(of: Champion, *instances: dict[str, Any]) -> RequestError:
     return refused.value
 
 
-@pytest.mark.parametrize(
-    ("risk", "level"), [((0.0001, 0.0002), "high"), ((0.0001, 0.9999), "medium"), ((0.9998, 0.9999), "low")]
-)
-def test_risk_decision_and_recommendation_follow_the_bundle(
-    tmp_path: Path, risk: tuple[float, float], level: str
+@pytest.mark.parametrize(("high", "contacted"), [(0.0001, "high"), (0.9999, "medium")])
+def test_risk_decision_and_recommendation_follow_the_bundle_and_agree(
+    tmp_path: Path, high: float, contacted: str
 ) -> None:
-    of = bundles.shop(risk=risk, recommendations={"low": "wait", "medium": "watch", "high": "act"})
+    words = {"low": "wait", "medium": "watch", "high": "act"}
+    of = bundles.shop(high_risk=high, recommendations=words)
     settings = bundles.settings_of(tmp_path)
     loaded = champion.load(settings, "shop", bundles.publish(settings, of, version=3))
     answers = loaded.answer(asked(*({**ANN, "visits": visits, "spend": 10 * visits} for visits in (1, 12, 40))))
-    assert {answer.risk for answer in answers} == {level}
-    assert {answer.recommendation for answer in answers} == {{"low": "wait", "medium": "watch", "high": "act"}[level]}
+    assert {(answer.decision, answer.risk) for answer in answers} == {(False, "low"), (True, contacted)}
+    assert all(answer.recommendation == words[answer.risk] for answer in answers)
     assert {a.decision for a in answers} == {True, False}
     assert [a.decision for a in answers] == [a.probability >= loaded.bundle.manifest.threshold for a in answers]
     assert [a.confidence for a in answers] == [max(a.probability, 1 - a.probability) for a in answers]

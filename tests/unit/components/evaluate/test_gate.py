@@ -16,6 +16,7 @@ FINE = {"roc_auc": 0.85, "log_loss": 0.4, "ece": 0.01}
 def findings(**changes: object) -> Findings:
     given: dict[str, object] = {
         "cv": FINE,
+        "ece_by_chance": 0.01,
         "holdout": FINE,
         "alone": {"age": 0.6},
         "latency_ms": 0.05,
@@ -152,3 +153,30 @@ def test_the_reason_of_a_promotion_names_the_auc_and_the_comparison() -> None:
         "promoted: roc_auc 0.850 on the hold-out, better than version 7: log-loss better by 0.012 "
         "(95 % interval 0.004 to 0.020)"
     )
+
+
+@pytest.mark.parametrize(
+    ("by_chance", "passed", "bound"), [(0.01, False, 0.05), (0.09, True, 0.09), (0.07, False, 0.07)]
+)
+def test_calibration_is_allowed_what_chance_explains_on_so_few_rows(
+    by_chance: float, passed: bool, bound: float
+) -> None:
+    found = findings(cv={**FINE, "ece": 0.08}, ece_by_chance=by_chance)
+    [check] = [check for check in checks(CONTRACT, found, "superior") if check.check == "calibration"]
+    assert (check.passed, check.bound) == (passed, bound)
+
+
+@pytest.mark.parametrize(
+    ("own", "passed"), [("2026-01-31", False), ("2026-02-01", True), ("2026-03-01T12:00:00+00:00", True)]
+)
+def test_a_look_back_in_time_is_refused(own: str, passed: bool) -> None:
+    own = own if "T" in own else f"{own}T00:00:00+00:00"
+    found = findings(as_of=own, champion_as_of="2026-02-01T00:00:00+00:00")
+    [check] = [check for check in checks(CONTRACT, found, "superior") if check.check == "recency"]
+    assert check.passed is passed
+
+
+def test_recency_is_no_question_without_a_champion() -> None:
+    assert not [
+        check for check in checks(CONTRACT, findings(as_of="2026-02-01"), "superior") if check.check == "recency"
+    ]
