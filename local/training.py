@@ -159,7 +159,7 @@ def _params(given: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals:
+        if not equals or not value:
             raise UserError(f"'{text}' is not name=value", where="--param")
         if name not in inputs:
             raise UserError(f"unknown parameter '{name}'", where="--param", remedy=nearest(name, list(inputs)))
