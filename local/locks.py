@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from uv import find_uv_bin
+
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = "local/requirements.lock"
 LOCKS = {"dev": EVERYTHING} | {
@@ -21,8 +23,13 @@ def stale(root: Path = ROOT) -> list[str]:
     return [
         f"{lock} no longer matches pyproject.toml: run `make lock`"
         for extra, lock in LOCKS.items()
-        if _compiled(root, extra, lock) != (root / lock).read_text(encoding="utf-8")
+        if _pins(_compiled(root, extra, lock)) != _pins((root / lock).read_text(encoding="utf-8"))
     ]
+
+
+def _pins(lock: str) -> list[str]:
+    """The lines that name versions; hashes alone change when a release gets another wheel."""
+    return [line for line in lock.splitlines() if not line.startswith(" ")]
 
 
 def _compiled(root: Path, extra: str, lock: str) -> str:
@@ -32,7 +39,7 @@ def _compiled(root: Path, extra: str, lock: str) -> str:
         shutil.copyfile(root / lock, fresh)
         constraint = [] if extra in {"dev", "monitoring"} else ["-c", EVERYTHING]
         command = [
-            "uv",
+            find_uv_bin(),
             "pip",
             "compile",
             "pyproject.toml",
