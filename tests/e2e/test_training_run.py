@@ -38,7 +38,8 @@ def test_the_document_has_everything_a_program_asks_for(trained: Trained) -> Non
     assert set(found["metrics"]["cv"]) == METRICS
     assert set(found["metrics"]["holdout"]) == METRICS
     assert all({"check", "value", "bound", "passed"} <= set(check) for check in found["gate"])
-    assert [one["name"] for one in found["candidates"] if one["chosen"]] == ["xgboost"]
+    assert [one["name"] for one in found["candidates"]] == ["xgboost", "logistic-regression"]
+    assert sum(one["chosen"] for one in found["candidates"]) == 1
     assert all({"mean", "std"} == set(one["cv"]["roc_auc"]) for one in found["candidates"])
     assert "\n" not in found["reason"].strip()
 

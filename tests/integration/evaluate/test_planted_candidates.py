@@ -172,10 +172,10 @@ def test_overconfident_probabilities_are_refused_by_calibration(judge: Judge, ma
 
 
 def test_a_candidate_with_two_faults_is_told_both(judge: Judge, make: Make) -> None:
-    trained = make(contract_with(gate={"ece": 0.001}))
+    trained = make(contract_with(gate={"latency_ms": 1e-6}))
     found = judge(trained, training=Training(null_parity=0.5))
 
-    assert failed(found) == ["calibration", "null_parity"]
-    calibration, nulls = found.reason.removeprefix("refused: ").split("; ")
-    assert calibration.endswith("is above 0.001")
+    assert failed(found) == ["latency", "null_parity"]
+    latency, nulls = found.reason.removeprefix("refused: ").split("; ")
+    assert latency.startswith("latency")
     assert nulls == "largest difference with nulls 0.500 is above 1e-05"

@@ -177,7 +177,15 @@ def test_a_port_that_is_taken_is_said_before_anything_is_loaded(tmp_path: Path, 
         free = {"--http-port": str(free_port()), "--grpc-port": str(free_port())} | {option: str(port)}
         ended = start(tmp_path, *[part for pair in free.items() for part in pair])
     assert ended.returncode == 2
-    assert ended.stderr == (f"127.0.0.1:{port}: cannot listen: Address already in use (choose another port or host)\n")
+    problem = "cannot listen: Address already in use (choose another port or host)"
+    assert ended.stderr == f"error: 127.0.0.1:{port}: {problem}\n"
+
+
+def test_one_port_for_both_protocols_is_refused(tmp_path: Path) -> None:
+    port = str(free_port())
+    ended = start(tmp_path, "--http-port", port, "--grpc-port", port)
+    assert ended.returncode == 2
+    assert f"cannot both listen on port {port}" in ended.stderr
 
 
 @pytest.mark.xdist_group("predictor")
