@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from churn.stores import files
 from churn.stores.addresses import sqlite_file
 from churn.stores.settings import Settings
-from feature_repo import registry
+from feature_repo import frozen, registry
 from feature_repo.quiet import feast
 
 
@@ -73,7 +73,7 @@ def _open(settings: Settings, project: str, offline: Any) -> feast.FeatureStore:
         registry=_registry(settings),
         online_store=_online(settings.online_store),
         offline_store=offline,
-        entity_key_serialization_version=3,
+        entity_key_serialization_version=frozen.KEY_VERSION,
     )
     return feast.FeatureStore(config=config)
 

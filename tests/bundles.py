@@ -25,7 +25,7 @@ from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant, promoted
 from churn.stores.traffic_store import open_traffic
-from feature_repo import names
+from feature_repo import frozen, names
 
 SHOP = """
 name: shop
@@ -89,7 +89,6 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.
     judged = estimator.predict_proba(preparation.transform(features[:3]))[:, 1] + wrong_by
     example = bundle.Example(columns[:3].tolist(), judged.tolist())
     (folder / "example.json").write_bytes(msgspec.json.encode(example))
-    layout = names.layout(of)
     manifest = bundle.Manifest(
         model=of.name,
         candidate="logistic",
@@ -99,7 +98,7 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.
         threshold=THRESHOLD,
         risk=decision.risk_bounds(THRESHOLD, of.high_risk),
         metrics={},
-        online=bundle.Online(layout.project, layout.view, of.ttl_days),
+        online=frozen.freeze(of),
         design=preparation.names,
         origins=preparation.origins,
         versions={},

@@ -16,6 +16,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -27,17 +28,30 @@ from churn.domain.derivation import Derivation
 from churn.domain.errors import UserError
 from churn.domain.graph import Graph
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "bundle.json"
 TOLERANCE = 1e-5
 
 
+class Field(msgspec.Struct, frozen=True):
+    """A column of the contract as the online store keeps it: the name and the type of its values there."""
+
+    name: str
+    type: Literal["int64", "double", "string"]
+
+
 class Online(msgspec.Struct, frozen=True):
-    """Where the online store keeps this model's columns."""
+    """Where and how the online store keeps this model's columns: enough to read it without Feast.
+
+    `key_version` is the version of Feast's encoding of entity keys, `columns` are in the contract's order."""
 
     project: str
     view: str
     ttl_days: int
+    key: str
+    key_type: Literal["int64", "string"]
+    key_version: int
+    columns: tuple[Field, ...]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,16 +125,13 @@ def load(folder: Path, digest: str | None = None) -> Bundle:
     Raises UserError that names the file which is missing or has changed."""
     try:
         content = (folder / MANIFEST).read_bytes()
+        _refuse_other_format(content, folder)
         manifest = msgspec.json.decode(content, type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
         raise UserError("is not a bundle", where=str(folder), remedy=f"its {MANIFEST} cannot be read") from error
     found = hashlib.sha256(content).hexdigest()
     if digest is not None and found != digest:
         raise UserError(f"has the digest {found[:12]}, not {digest[:12]}", where=str(folder), remedy="fetch it again")
-    if manifest.format != FORMAT:
-        raise UserError(
-            f"has format {manifest.format}, this version reads {FORMAT}", where=str(folder), remedy="train again"
-        )
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file() or _sha256(path) != expected:
@@ -137,6 +148,17 @@ def self_test(bundle: Bundle) -> None:
         raise UserError(
             f"answers its own example wrongly (by {difference:.2g})", where=str(bundle.folder), remedy="train again"
         )
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _refuse_other_format(content: bytes, folder: Path) -> None:
+    """Before anything else is read: what another format holds may be no manifest of this one."""
+    found = msgspec.json.decode(content, type=_Format).format
+    if found != FORMAT:
+        raise UserError(f"has format {found}, this version reads {FORMAT}", where=str(folder), remedy="train again")
 
 
 def _sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ from churn.domain.preparation import design_model
 from churn.stores import files
 from components.train.data import TrainingSet
 from components.train.fitting import Model
-from feature_repo import names
+from feature_repo import frozen
 
 REFERENCE_ROWS = 10_000
 EXAMPLE_ROWS = 5
@@ -64,7 +64,6 @@ def write_scored(path: Path, model: Model, data: TrainingSet) -> None:
 
 def _manifest(model: Model, data: TrainingSet, booster: str) -> bundle.Manifest:
     contract, candidate = model.contract, model.chosen.candidate
-    layout = names.layout(contract)
     return bundle.Manifest(
         model=contract.name,
         candidate=candidate.name,
@@ -74,7 +73,7 @@ def _manifest(model: Model, data: TrainingSet, booster: str) -> bundle.Manifest:
         threshold=model.chosen.threshold,
         risk=decision.risk_bounds(model.chosen.threshold, contract.high_risk),
         metrics={name: spread.mean for name, spread in model.chosen.cv.items()},
-        online=bundle.Online(project=layout.project, view=layout.view, ttl_days=contract.ttl_days),
+        online=frozen.freeze(contract),
         design=model.preparation.names,
         origins=model.preparation.origins,
         dropped=model.preparation.dropped,

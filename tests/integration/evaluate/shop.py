@@ -26,6 +26,7 @@ from churn.domain.preparation import Preparation
 from components.evaluate.inputs import Inputs, Training, Validation
 from components.train import assembly, estimators
 from components.train.estimators import Balance
+from feature_repo import frozen
 
 Vector = npt.NDArray[np.float64]
 
@@ -188,7 +189,7 @@ def _write_bundle(
         threshold=threshold,
         risk=(threshold, max(threshold, contract.high_risk)),
         metrics={},
-        online=bundles.Online(project=contract.name, view="raw", ttl_days=contract.ttl_days),
+        online=frozen.freeze(contract),
         design=part.preparation.names,
         origins=part.preparation.origins,
         versions={"scikit-learn": "1.9"},

@@ -79,6 +79,12 @@ def test_a_bundle_of_another_format_is_refused(copied: tuple[Path, str]) -> None
         bundle.load(copied[0])
 
 
+def test_a_bundle_from_before_the_online_layout_was_frozen_asks_for_training(copied: tuple[Path, str]) -> None:
+    change_manifest(copied[0], format=1, online={"project": "shop", "view": "raw", "ttl_days": 45})
+    with pytest.raises(UserError, match=r"format 1, this version reads 2 \(train again\)"):
+        bundle.load(copied[0])
+
+
 def test_the_same_files_and_manifest_have_the_same_digest(original: tuple[Path, str], tmp_path: Path) -> None:
     assert write_bundle(tmp_path / "again", shop()) == original[1]
     assert write_bundle(tmp_path / "other", shop(), seed=1) != original[1]
