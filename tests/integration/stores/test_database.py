@@ -13,12 +13,14 @@ from churn.domain import parsing
 from churn.domain.errors import UserError
 from churn.domain.synthetic.population import Population
 from churn.stores.database import engine, migrate
+from churn.stores.prediction_log import schema
 from churn.stores.query import stream_query
 from churn.stores.settings import Settings
 from feature_repo import contracts
 from tests.servers import free_port
 
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
+TABLES = {"customers", *schema.TABLES, "churn_schema_version"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -102,7 +104,7 @@ def test_migrations_at_once_take_turns(
 ) -> None:
     assert race(MIGRATE, msgspec.structs.replace(settings, database=url), 3) == ["done"] * 3
 
-    assert _tables(url) == {"customers", "churn_schema_version"}
+    assert _tables(url) == TABLES
 
 
 KILLED = """
@@ -125,7 +127,7 @@ def test_a_migration_killed_in_the_middle_leaves_no_half_a_schema(
 
     assert _tables(url) == set()
     migrate(url)
-    assert _tables(url) == {"customers", "churn_schema_version"}
+    assert _tables(url) == TABLES
 
 
 def test_a_failed_migration_is_rolled_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,65 @@
+"""Customers under another name: the log holds keyed hashes, never ids."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from churn.domain.errors import UserError
+from churn.stores.files import sync
+from churn.stores.prediction_log.records import ID_BYTES
+
+_PURPOSE = b"churn/log/1"
+_SHORTEST, _LONGEST = 32, 64
+
+
+class Pseudonyms:
+    """Pseudonyms by BLAKE2b under a secret key. Whoever holds the key can find a customer's rows; nobody else can."""
+
+    def __init__(self, key: bytes) -> None:
+        self._state = hashlib.blake2b(key=key, digest_size=ID_BYTES, person=_PURPOSE)
+
+    @classmethod
+    def load(cls, path: Path) -> Pseudonyms:
+        """The key in a file, which is made when there is none; processes that start at once agree on one.
+
+        Raises UserError for a file that cannot be read or made, or that holds no key of 32 to 64 characters."""
+        try:
+            if not path.exists():
+                _make(path)
+            key = path.read_bytes().strip()
+        except OSError as error:
+            raise UserError(f"no key can be kept there: {error.strerror}", where=str(path)) from error
+        if not _SHORTEST <= len(key) <= _LONGEST:
+            remedy = f"{_SHORTEST} to {_LONGEST} characters of it, as from: openssl rand -hex 32"
+            raise UserError("holds no key", where=str(path), remedy=remedy)
+        return cls(key)
+
+    def pseudonym(self, customer: str) -> bytes:
+        """16 bytes, always the same for the same customer and key."""
+        state = self._state.copy()
+        state.update(customer.encode("utf-8", "surrogatepass"))
+        return state.digest()
+
+    def pseudonyms(self, customers: Iterable[str | None]) -> list[bytes | None]:
+        """One for each customer; None stays None."""
+        return [None if customer is None else self.pseudonym(customer) for customer in customers]
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+        sync(temporary)
+        with suppress(FileExistsError):  # another process was first: its key counts
+            os.link(temporary, path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
