@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -17,16 +17,19 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class RequestError(Exception):
-    """Why there is no answer. Nothing in it comes from another exception's text."""
+    """Why there is no answer. Nothing in it comes from another exception's text.
+
+    `headers` go with the answer: over HTTP as they are, over gRPC as trailing metadata with names in lower case."""
 
     status: int = 500
     grpc: ClassVar[str] = "INTERNAL"
     code: str = "internal"
 
-    def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
+    def __init__(self, message: str, details: Sequence[Fault] = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.details = tuple(details)
+        self.headers = dict(headers or {})
 
 
 class FaultyRequestError(RequestError):
@@ -74,10 +77,22 @@ class MediaTypeError(RequestError):
     status, grpc, code = 415, "INVALID_ARGUMENT", "unsupported_media_type"
 
 
+class UnauthenticatedError(RequestError):
+    """No API key and no token, or one that is not good; its header says what would be."""
+
+    status, grpc, code = 401, "UNAUTHENTICATED", "unauthenticated"
+
+
 class ForbiddenError(RequestError):
-    """Something that is not done on request."""
+    """Something that is not done on request, or not for this caller."""
 
     status, grpc, code = 403, "PERMISSION_DENIED", "forbidden"
+
+
+class TooManyRequestsError(RequestError):
+    """More than the caller's rate allows; its header says when to come back."""
+
+    status, grpc, code = 429, "RESOURCE_EXHAUSTED", "too_many_requests"
 
 
 class NotSupportedError(RequestError):
