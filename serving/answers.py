@@ -1,47 +1,180 @@
-"""One customer's answer: the probability, and what follows from it."""
+"""The answers to a request, as columns: a protocol renders them as objects or as tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
-from churn.domain.bundle import Bundle
-from churn.domain.decision import Risk, confidence, recommendation, risk
+from churn.domain import decision
+from churn.domain.explanation import Contributions
+try:
+    from churn.domain.reasons import Reason, reasons
+except ImportError:
+    Reason = object
+    reasons = None
+from serving.asked import Options
+from serving.errors import Failure, refusal
+from serving.version import LEVELS, Version
+
+NAN = float("nan")
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`decision` is whether to act: the probability reaches the threshold with the highest expected profit."""
+@dataclass(frozen=True)
+class Explanation:
+    """Why one customer has this probability: what each column adds to the logit, on top of `base`."""
 
-    customer_id: str | int | UnsetType = UNSET
-    probability: float
-    decision: bool
-    risk: Risk
-    confidence: float
-    recommendation: str
-    model_name: str
-    model_version: int
+    base: float
+    contributions: dict[str, float]
+    reasons: list[Reason]
+    exact: bool
+
+
+@dataclass(slots=True)
+class Answers:
+    """One value for each of `count` customers, in order; of a customer in `failures`, none of them means anything.
+
+    `level` is the risk as a place in `LEVELS`."""
+
+    count: int
+    model: str
+    ids: Sequence[str | int | UnsetType] | None
+    probability: list[float]
+    decision: list[bool]
+    level: list[int]
+    recommendation: list[str]
+    version: list[int]
+    variant: list[str]
+    explanations: list[Explanation | None] | None = None
+    failures: dict[int, list[Failure]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, count: int, model: str, ids: Sequence[str | int | UnsetType] | None) -> Answers:
+        """Places to be filled."""
+        return cls(count, model, ids, [NAN] * count, [False] * count, [0] * count, [""] * count, [0] * count, [""] * count)
+
+    @property
+    def risk(self) -> list[str]:
+        """The risk level in words."""
+        return [LEVELS[level] for level in self.level]
+
+    @property
+    def confidence(self) -> list[float]:
+        """The probability of the likelier of the two outcomes."""
+        return [decision.confidence(p) for p in self.probability]
+
+    @property
+    def one_version(self) -> int | None:
+        """The version that answered, when there is only one."""
+        return self.version[0] if len(set(self.version)) == 1 else None
+
+    @property
+    def one_variant(self) -> str:
+        """Who answered: one of the two, or both; empty when nobody could be answered."""
+        found = {name for name in self.variant if name}
+        return found.pop() if len(found) == 1 else "mixed" if found else ""
+
+    def counts(self) -> dict[str, int]:
+        """How many customers are at each level of risk."""
+        if not self.failures:
+            return {name: self.level.count(place) for place, name in enumerate(LEVELS)}
+        kept = [level for row, level in enumerate(self.level) if row not in self.failures]
+        return {name: kept.count(place) for place, name in enumerate(LEVELS)}
+
+    def refuse(self, failures: Sequence[Failure]) -> None:
+        """Marks customers who get their faults instead of an answer."""
+        for failure in failures:
+            self.failures.setdefault(failure.row, []).append(failure)
+            self.probability[failure.row] = NAN
+
+    def error(self, row: int) -> dict[str, Any]:
+        """Why a customer has no answer."""
+        why = refusal(self.failures[row])
+        return {"code": why.code, "message": why.message, "details": why.details}
+
+
+@dataclass(slots=True)
+class Judged:
+    """What one version says of some customers: rows in the request, the graph's columns and what follows from them."""
+
+    version: Version
+    role: str
+    rows: Sequence[int]
+    columns: npt.NDArray[np.float64]
+    probability: npt.NDArray[np.float64]
+    threshold: float
+    level: list[int]
+    recommendation: list[str]
+    contributions: Contributions | None = None
 
 
 def judge(
-    bundle: Bundle, version: int, ids: Sequence[str | int | UnsetType], probabilities: npt.NDArray[np.float64]
-) -> list[Answer]:
-    """The answers to probabilities (n,) for n customers, with the ids they were asked by."""
-    return [_judge(bundle, version, key, p) for key, p in zip(ids, probabilities.tolist(), strict=True)]
-
-
-def _judge(bundle: Bundle, version: int, key: str | int | UnsetType, p: float) -> Answer:
-    level = risk(p, bundle.manifest.risk)
-    return Answer(
-        customer_id=key,
-        probability=p,
-        decision=p >= bundle.manifest.threshold,
-        risk=level,
-        confidence=confidence(p),
-        recommendation=recommendation(bundle.contract, level),
-        model_name=bundle.manifest.model,
-        model_version=version,
+    version: Version, role: str, rows: Sequence[int], columns: npt.NDArray[np.float64], options: Options
+) -> Judged:
+    """Scores `columns` (m, k) of the customers in `rows`. Blocks. Raises UserError for a value that is not finite."""
+    manifest, words = version.bundle.manifest, version.words
+    p = version.probability(columns)
+    low, high = manifest.risk
+    level = [0 if one < low else 1 if one < high else 2 for one in p.tolist()]
+    found = Judged(
+        version,
+        role,
+        rows,
+        columns,
+        p,
+        manifest.threshold if options.threshold is None else options.threshold,
+        level,
+        [words.default[one] for one in level],
     )
+    if options.explain:
+        found.contributions = version.explain(columns)
+        _recommend(found, range(len(level)), found.contributions)
+    else:
+        told = [place for place, one in enumerate(level) if words.by_reason[one]]
+        if told:
+            picked = columns if len(told) == len(level) else columns[told]
+            _recommend(found, told, version.explain(picked))
+    return found
+
+
+def _recommend(found: Judged, places: Sequence[int], contributions: Contributions) -> None:
+    """The rule table's words for the strongest reason, of the customers in `places` whose `contributions` these are."""
+    strongest = contributions.values.argmax(axis=1).tolist()
+    raising = contributions.values.max(axis=1) > 0
+    raw, words = found.version.contract.raw, found.version.words
+    for place, column, raises in zip(places, strongest, raising.tolist(), strict=True):
+        if raises:
+            level = found.level[place]
+            found.recommendation[place] = words.by_reason[level].get(raw[column], words.default[level])
+
+
+def fill(answers: Answers, judged: Judged, options: Options) -> None:
+    """Puts what one version says in its customers' places."""
+    threshold, number = judged.threshold, judged.version.variant.version
+    for place, (row, p) in enumerate(zip(judged.rows, judged.probability.tolist(), strict=True)):
+        answers.probability[row] = p
+        answers.decision[row] = p >= threshold
+        answers.level[row] = judged.level[place]
+        answers.recommendation[row] = judged.recommendation[place]
+        answers.version[row] = number
+        answers.variant[row] = judged.role
+    if options.explain and judged.contributions is not None:
+        explained = _explanations(judged, judged.contributions, options.top)
+        if answers.explanations is None:
+            answers.explanations = [None] * answers.count
+        for row, one in zip(judged.rows, explained, strict=True):
+            answers.explanations[row] = one
+
+
+def _explanations(judged: Judged, given: Contributions, top: int) -> list[Explanation]:
+    contract = judged.version.contract
+    told = reasons(contract, judged.columns, given, top)
+    bases = np.broadcast_to(given.base, len(told)).tolist()
+    return [
+        Explanation(base, dict(zip(contract.raw, row, strict=True)), why, given.exact)
+        for base, row, why in zip(bases, given.values.tolist(), told, strict=True)
+    ]

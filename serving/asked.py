@@ -2,44 +2,163 @@
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import UNSET
+import msgspec
+import numpy as np
+from msgspec import UNSET, Meta
 
-from serving.answers import Answer
+if TYPE_CHECKING:
+    from serving.plain import Columns, Plain
 
 ABSENT = UNSET
 """Stands where a customer's value was left out; None is a value that was given, and is null."""
 
+TOP = 3
 _SHOWN = 80
 
 
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a caller may say besides the customers; both protocols call it `parameters`.
+
+    `threshold` takes the place of the one with the highest expected profit; `explain` asks for the reasons, the `top` of
+    them in words; with `partial`, customers who can be answered are, and the others get their faults."""
+
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    explain: bool = False
+    top: Annotated[int, Meta(ge=1, le=100)] = TOP
+    partial: bool = False
+
+
+PLAIN_OPTIONS = Options()
+
+
+class Tensor:
+    """One input of a v2 request: values in `data` (Python's, None where JSON has null), or little-endian in `raw`."""
+
+    __slots__ = ("data", "datatype", "name", "raw", "shape")
+
+    def __init__(
+        self, name: str, datatype: str, shape: Sequence[int], data: Sequence[Any] | None, raw: bytes | None = None
+    ) -> None:
+        self.name, self.datatype, self.shape, self.data, self.raw = name, datatype, shape, data, raw
+
+    def single(self) -> Any:
+        """The one value of a tensor that has one; ABSENT where that is not plain to see."""
+        values = self.data if self.raw is None else self.listed()
+        return values[0] if values is not None and len(values) == 1 else ABSENT
+
+    def listed(self) -> Sequence[Any] | None:
+        """Python's values, texts as str; None where the bytes do not hold what the datatype says."""
+        if self.raw is None:
+            return self.data
+        if self.datatype == "BYTES":
+            return _texts(self.raw)
+        width = WIDTHS.get(self.datatype)
+        if width is None or len(self.raw) % np.dtype(width).itemsize:
+            return None
+        values: list[Any] = np.frombuffer(self.raw, width).tolist()
+        return values
+
+
+WIDTHS = {
+    "BOOL": "?",
+    **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+    **{f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
+}
+"""NumPy's name for each datatype of fixed width."""
+
+_LENGTH = struct.Struct("<I")
+
+
+def _texts(raw: bytes) -> list[str] | None:
+    """Texts behind their lengths in four bytes each."""
+    found, place = [], 0
+    while place < len(raw):
+        start = place + 4
+        if start > len(raw):
+            return None
+        (length,) = _LENGTH.unpack_from(raw, place)
+        place = start + length
+        if place > len(raw):
+            return None
+        try:
+            found.append(raw[start:place].decode())
+        except UnicodeDecodeError:
+            return None
+    return found
+
+
 class Asked(ABC):
-    """`count` customers, and for each field that is named their values in order: Python's, as the protocol gives them.
+    """`count` customers, as a protocol gives them. A protocol says how places in its requests are called.
 
-    A protocol says how places in its requests are called, and how answers are written."""
+    `columnar`: all customers have the same fields, so that a field too many or too few is no customer's own fault."""
 
-    def __init__(self, count: int, values: Mapping[str, Sequence[object]]) -> None:
-        self.count = count
-        self.values = values
+    columnar: bool
+    count: int
+    options: Options
+
+    @property
+    @abstractmethod
+    def values(self) -> Mapping[str, Sequence[object]]:
+        """For each field that is named the customers' values in order, Python's; ABSENT where one has none.
+
+        Raises RequestError for what is no request of the protocol."""
+
+    @abstractmethod
+    def plain(self, readers: Plain) -> Columns | None:
+        """The customers as the graph takes them, where all is plainly fine."""
 
     @abstractmethod
     def cell(self, row: int, name: str) -> str:
         """The path of one value."""
 
     @abstractmethod
+    def field(self, name: str) -> str:
+        """The path of a field of all customers."""
+
+    @abstractmethod
     def customer(self, row: int) -> str:
         """The path of one customer."""
 
-    @abstractmethod
-    def places(self, name: str, rows: Sequence[int]) -> list[str]:
-        """The paths at which a field stands that should not, or should stand and does not."""
+    def take(self, rows: Sequence[int]) -> Asked:
+        """The same request, of some of its customers only; places are called as they were."""
+        return _Some(self, rows)
 
-    @abstractmethod
-    def render(self, answers: Sequence[Answer]) -> Any:
-        """The response, one answer for each customer."""
+
+class _Some(Asked):
+    """Some rows of a request."""
+
+    def __init__(self, whole: Asked, rows: Sequence[int]) -> None:
+        self._whole, self._rows = whole, rows
+        self.count, self.columnar, self.options = len(rows), whole.columnar, whole.options
+
+    @cached_property
+    def values(self) -> Mapping[str, Sequence[object]]:
+        """The rows' values, of the fields that one of them has."""
+        taken = {name: [values[row] for row in self._rows] for name, values in self._whole.values.items()}
+        return {name: values for name, values in taken.items() if any(value is not ABSENT for value in values)}
+
+    def plain(self, _readers: Plain) -> Columns | None:
+        """Left to the strict check."""
+        return None
+
+    def cell(self, row: int, name: str) -> str:
+        """The place in the whole request."""
+        return self._whole.cell(self._rows[row], name)
+
+    def field(self, name: str) -> str:
+        """The place in the whole request."""
+        return self._whole.field(name)
+
+    def customer(self, row: int) -> str:
+        """The place in the whole request."""
+        return self._whole.customer(self._rows[row])
 
 
 def shown(name: str) -> str:

@@ -17,17 +17,19 @@ from churn.domain.contract import Column, Contract, Key
 from churn.domain.formula import nearest
 from feature_repo import names
 from serving.asked import ABSENT, Asked, shown
-from serving.errors import Fault, InvalidValuesError
-
-CUSTOMER_ID = "customer_id"
-"""What a customer's key is called in requests and answers, whatever the contract calls it."""
+from serving.errors import Failure, Fault, InvalidValuesError
+from serving.fields import CUSTOMER_ID, id_names, required
 
 MISSING = "is missing"
+
+OTHER = "other"
+"""The category (in any case) that takes unknown values where the server is told to map them."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Customers of a request: ids (UNSET without one), columns (n, k) with null as NaN, and which were given (n, k).
+    """Customers of a request: ids (UNSET without one), columns (n, k) with null as NaN, which were given (n, k), and
+    what is wrong with whom; a value that is at fault is NaN.
 
     `id_name` is the field that the ids came in."""
 
@@ -35,29 +37,25 @@ class Checked:
     id_name: str
     columns: npt.NDArray[np.float64]
     given: npt.NDArray[np.bool_]
+    failures: list[Failure]
 
 
-def check(contract: Contract, asked: Asked) -> Checked:
-    """The request under the contract. Raises InvalidValuesError with every fault, in the order of the customers."""
-    return _Check(contract, asked).run()
+def check(contract: Contract, asked: Asked, *, map_unknown: bool = False) -> Checked:
+    """The request under the contract, with every fault of its customers. `map_unknown` takes unknown categories for the
+    column's "other", where it has one.
 
-
-def required(column: Column) -> bool:
-    """Whether a null of this column stays a null that the contract does not allow."""
-    return not column.nullable and column.cleaning.constant is None
-
-
-def id_names(contract: Contract) -> list[str]:
-    """The names by which a request may give the customer's id: the contract's own, and `customer_id`."""
-    own = names.key(contract)
-    return [own] if own == CUSTOMER_ID or CUSTOMER_ID in contract.columns else [own, CUSTOMER_ID]
+    Raises InvalidValuesError for faults that are no single customer's: tensors that are no field, or that are lacking."""
+    return _Check(contract, asked, map_unknown).run()
 
 
 @dataclass
 class _Check:
     contract: Contract
     asked: Asked
-    faults: list[tuple[int, Fault]] = field(default_factory=list)
+    map_unknown: bool
+    failures: list[Failure] = field(default_factory=list)
+    shared: list[Fault] = field(default_factory=list)
+    bad: dict[str, set[int]] = field(default_factory=dict)
 
     def run(self) -> Checked:
         raw, id_name = self.contract.raw, self._id_name()
@@ -66,12 +64,13 @@ class _Check:
         table = self._parsed(named, id_name)
         given = np.column_stack([self._given(name) for name in raw])
         self._refuse_missing(given, ~self._given(id_name))
-        if self.faults:
-            raise InvalidValuesError([fault for _, fault in sorted(self.faults, key=lambda found: found[0])])
+        if self.shared:
+            raise InvalidValuesError([*self.shared, *(failure.fault for failure in self.failures)])
         columns = np.full(given.shape, np.nan)
         columns[:, [raw.index(name) for name in named]] = encoding.encode(self.contract, table, named)
         ids = table[names.key(self.contract)].to_pylist() if id_name else [None] * self.asked.count
-        return Checked([UNSET if key is None else key for key in ids], id_name or CUSTOMER_ID, columns, given)
+        ids = [UNSET if key is None else key for key in ids]
+        return Checked(ids, id_name or CUSTOMER_ID, columns, given, self.failures)
 
     def _given(self, name: str | None) -> npt.NDArray[np.bool_]:
         """Which customers (n,) a field is given for."""
@@ -97,45 +96,74 @@ class _Check:
                 self._refuse(name, ~given[:, position] & without_id, MISSING)
 
     def _refuse(self, name: str, where: npt.NDArray[np.bool_], problem: str) -> None:
+        """A field that should not be there, or should be: each customer's own fault, or that of a tensor of all."""
         rows = np.nonzero(where)[0].tolist()
-        places = self.asked.places(name, rows) if rows else []
-        self.faults += [(row, Fault(place, problem)) for row, place in zip(rows, places, strict=False)]
+        if not rows:
+            return
+        if self.asked.columnar:
+            self.shared.append(Fault(self.asked.field(name), problem))
+        else:
+            self.failures += [Failure(row, Fault(self.asked.cell(row, name), problem)) for row in rows]
+
+    def _refuse_value(self, row: int, own_name: str, name: str, problem: str) -> None:
+        self.failures.append(Failure(row, Fault(self.asked.cell(row, name), problem)))
+        self.bad.setdefault(own_name, set()).add(row)
 
     def _parsed(self, named: Sequence[str], id_name: str | None) -> pa.Table:
-        """The named fields as a typed table; a value that is left out is null in it."""
+        """The named fields as a typed table; a value that is left out, or at fault, is null in it."""
         own = names.key(self.contract)
         fields = {name: name for name in named} | ({own: id_name} if id_name else {})
         narrowed = _narrowed(self.contract, named, with_key=id_name is not None)
-        refused: set[tuple[int, str]] = set()
-        arrays = {own_name: self._array(own_name, name, refused) for own_name, name in fields.items()}
+        arrays = {own_name: self._array(own_name, name) for own_name, name in fields.items()}
         table = pa.table(arrays) if arrays else pa.table({names.EVENT_TIMESTAMP: pa.nulls(self.asked.count)})
         parsed = parsing.parse(narrowed, table)
         for fault in parsing.check(narrowed, parsed).to_pylist():
-            row, name = fault["row"], fields[fault["column"]]
-            if self.asked.values[name][row] is not ABSENT and (row, name) not in refused:
-                self.faults.append((row, Fault(self.asked.cell(row, name), fault["problem"])))
-        return parsed.table
+            row, own_name = fault["row"], fault["column"]
+            name = fields[own_name]
+            if self.asked.values[name][row] is not ABSENT and row not in self.bad.get(own_name, ()):
+                self._refuse_value(row, own_name, name, fault["problem"])
+        return self._blanked(parsed.table)
 
-    def _array(self, own_name: str, name: str, refused: set[tuple[int, str]]) -> pa.Array:
+    def _blanked(self, table: pa.Table) -> pa.Table:
+        for name, rows in self.bad.items():
+            values = [None if row in rows else value for row, value in enumerate(table[name].to_pylist())]
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
+        return table
+
+    def _array(self, own_name: str, name: str) -> pa.Array:
         """The values of one field for Arrow; those of a wrong type are refused, and null."""
         column = self.contract.columns.get(own_name)
         textual = column is None or column.type == "category"
-        values: list[str | int | float | None] = []
+        values: list[str | float | None] = []
         for row, given in enumerate(self.asked.values[name]):
             value = None if given is None or given is ABSENT else _text(given) if textual else _number(given)
             if value is None and given is not None and given is not ABSENT:
-                refused.add((row, name))
-                problem = f"is not {'text' if textual else 'a number'}"
-                self.faults.append((row, Fault(self.asked.cell(row, name), problem)))
+                self._refuse_value(row, own_name, name, f"is not {'text' if textual else 'a number'}")
             values.append(value)
-        return pa.array(values, pa.string() if textual else pa.float64())
+        array = pa.array(values, pa.string() if textual else pa.float64())
+        return self._mapped(column, array) if self.map_unknown and column else array
+
+    def _mapped(self, column: Column, values: pa.Array) -> pa.Array:
+        """Unknown categories as the column's own "other"."""
+        other = next((label for label in column.categories if label.lower() == OTHER), None)
+        if other is None:
+            return values
+        known = {*column.categories, *column.cleaning.spelling, *self.contract.validation.missing, None}
+        return pa.array([value if value is None or value.strip() in known else other for value in values.to_pylist()])
 
 
 def _text(value: object) -> str | None:
     """Text as it is, whole numbers and booleans as a table would spell them; None for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, str | int) else None
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= _WIDEST else None
+    return value if isinstance(value, str) else None
+
+
+_WIDEST = 1024
+"""Bits of the largest whole number that is spelled out: spelling takes time that grows with the square."""
 
 
 def _number(value: object) -> float | None:

@@ -39,21 +39,23 @@ def _lenient(body: bytes) -> Any:
     return document
 
 
-def shaped(document: Any, kind: type[T]) -> T:
-    """A document as a structure. Raises MalformedError that names the place where it is not one."""
+def shaped(document: Any, kind: type[T], within: str = "") -> T:
+    """A document as a structure. Raises MalformedError that names the place, `within` the request, where it is not one."""
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise MalformedError([_fault(str(error), kind)]) from error
+        raise MalformedError([_fault(str(error), kind, within)]) from error
 
 
-def _fault(complaint: str, kind: type) -> Fault:
+def _fault(complaint: str, kind: type, within: str) -> Fault:
     found = _PLACE.fullmatch(complaint)
     assert found
     path, unknown = found["path"] or "", _UNKNOWN_FIELD.fullmatch(found["problem"])
+    if within:
+        path = f"{within}.{path}" if path else within
     if not unknown:
         problem = found["problem"].replace("`", "'")
         return Fault(path or BODY, f"is not what it should be: {problem}")
-    known = [] if path else [field.encode_name for field in msgspec.structs.fields(kind)]
+    known = [] if path != within else [field.encode_name for field in msgspec.structs.fields(kind)]
     place = ".".join(part for part in (path, shown(unknown["name"])) if part)
     return Fault(place, f"is no field of a request; {nearest(unknown['name'], known)}".rstrip("; "))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -65,6 +67,28 @@ class StaleCustomerError(FaultyRequestError):
     status, grpc, code = 409, "FAILED_PRECONDITION", "stale_customer"
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is wrong with one customer of a request."""
+
+    row: int
+    fault: Fault
+    kind: type[FaultyRequestError] = InvalidValuesError
+
+
+def refusal(failures: Sequence[Failure]) -> FaultyRequestError:
+    """All failures of a request as one, in the order of the customers; of several kinds, values that are wrong come first."""
+    kinds = {failure.kind for failure in failures}
+    first = next(kind for kind in (InvalidValuesError, UnknownCustomerError, StaleCustomerError) if kind in kinds)
+    return first([failure.fault for failure in sorted(failures, key=lambda one: one.row)])
+
+
+class TooLargeError(RequestError):
+    """More bytes, or more customers, than one request may have."""
+
+    status, grpc, code = 413, "RESOURCE_EXHAUSTED", "too_large"
+
+
 class UnknownModelError(RequestError):
     """A model that this server does not serve."""
 
@@ -102,9 +126,12 @@ class NotSupportedError(RequestError):
 
 
 class UnavailableError(RequestError):
-    """Not now: the model is not ready, or the online store does not answer."""
+    """Not now: the model is not ready, or the online store does not answer. Ask again after `retry_after` seconds."""
 
     status, grpc, code = 503, "UNAVAILABLE", "unavailable"
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message, headers={"retry-after": str(max(1, math.ceil(retry_after)))})
 
 
 class RouteError(RequestError):

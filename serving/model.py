@@ -1,26 +1,59 @@
-"""The KServe model: takes requests of both protocols, and lets the champion of the moment answer."""
+"""The KServe model: what every protocol asks, and what KServe's own routes show of it."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from serving import v1, v2
+from kserve.model import InferenceVerb
+
+from serving import info, v1, v2_grpc
+from serving.answering import Answering
+from serving.answers import Answers
 from serving.asked import Asked
-from serving.champion import Champion
-from serving.errors import NotSupportedError, UnavailableError
+from serving.call import Call, request_id
+from serving.errors import UnavailableError
+from serving.lineup import Lineup
 from serving.stock import InferRequest, InferResponse, Model
 
 
 class ChurnModel(Model):  # type: ignore[misc]
-    """Ready from the start, because there is none without a loaded champion, until it is stopped.
+    """Ready from the start, because there is none without a loaded champion, until the server drains.
 
-    A request keeps the champion it began with: each answer comes from one version, also during a switch."""
+    A request keeps the line-up it began with: each answer comes from one version, also during a switch."""
 
-    def __init__(self, name: str, champion: Champion) -> None:
+    def __init__(self, name: str, answering: Answering) -> None:
         super().__init__(name)
-        self.champion = champion
+        self.answering = answering
         self.ready = True
+
+    @property
+    def lineup(self) -> Lineup:
+        """Who answers now."""
+        return self.answering.lineup
+
+    async def answer(self, asked: Asked, call: Call) -> Answers:
+        """What the routes of all protocols call. Raises RequestError."""
+        return await self.answering.answer(asked, call)
+
+    async def __call__(
+        self,
+        body: dict[str, Any] | InferRequest,
+        headers: dict[str, str] | None = None,
+        verb: InferenceVerb = InferenceVerb.PREDICT,
+    ) -> tuple[dict[str, Any] | InferResponse, dict[str, str]]:
+        """KServe's way in, for callers in this process: a v1 document or a v2 request. Raises RequestError."""
+        if not self.ready:
+            raise UnavailableError("the server is stopping")
+        call = Call("in process", request_id((headers or {}).get("x-request-id", "")))
+        if isinstance(body, InferRequest):
+            asked = v2_grpc.read(body.to_grpc())
+            response = v2_grpc.render(await self.answer(asked, call), asked)
+            return InferResponse.from_grpc(response), {}
+        instances = v1.decode(body)
+        if verb == InferenceVerb.EXPLAIN:
+            instances.options = v1.explaining(instances.options)
+            return v1.render_explanations(await self.answer(instances, call)), {}
+        return v1.render(await self.answer(instances, call)), {}
 
     def load(self) -> bool:
         """What KServe calls for a model that is not ready; what serves is loaded by whoever follows the document."""
@@ -29,26 +62,10 @@ class ChurnModel(Model):  # type: ignore[misc]
     def start(self) -> None:
         """Nothing is left to be done."""
 
-    async def preprocess(self, payload: object, _headers: dict[str, str] | None = None) -> Asked:
-        """What is asked. Raises RequestError."""
-        return v2.decode(payload) if isinstance(payload, InferRequest) else v1.decode(payload)
-
-    async def predict(
-        self, payload: Asked, _headers: dict[str, str] | None = None, _answered: dict[str, str] | None = None
-    ) -> dict[str, Any] | InferResponse:
-        """The answers, in the protocol of the request. Raises RequestError."""
-        if not self.ready:
-            raise UnavailableError("the server is stopping")
-        return payload.render(await asyncio.to_thread(self.champion.answer, payload))
-
-    async def explain(self, _payload: Asked, _headers: dict[str, str] | None = None) -> dict[str, Any]:
-        """Raises NotSupportedError."""
-        raise NotSupportedError("this server does not explain")
-
     def get_input_types(self) -> list[dict[str, Any]]:
         """The input tensors."""
-        return v2.inputs(self.champion.bundle.contract)
+        return info.inputs(self.lineup.champion.contract)
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """The output tensors."""
-        return v2.outputs()
+        return info.outputs()

@@ -1,33 +1,44 @@
-"""v1 and v2 over HTTP: raw routes for predictions in front of KServe's own, and one form for every error."""
+"""HTTP: KServe's server on a socket that is bound already, with our routes in front of its own."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from socket import socket
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
-from serving import translation, v2_body
-from serving.documents import parse
-from serving.errors import ForbiddenError, MediaTypeError
-from serving.stock import RESTServer, metrics_handler, register_v1_endpoints, register_v2_endpoints
+from serving import info, metrics, openapi, translation
+from serving.connection import Connection
+from serving.model import ChurnModel
+from serving.repository import Repository
+from serving.stock import RESTServer, register_v1_endpoints, register_v2_endpoints
 
 JSON = "application/json"
-BINARY = "application/octet-stream"
+BACKLOG = 2048
 
 
 class RestServer(RESTServer):  # type: ignore[misc]
-    """KServe's server on a socket that is bound already, and quiet."""
+    """KServe's server, quiet, and strict about time."""
 
-    def __init__(self, data_plane: Any, repository: Any, bound: socket, grace_period: int) -> None:
-        super().__init__("", data_plane, repository, http_port=bound.getsockname()[1], grace_period=grace_period)
+    def __init__(self, data_plane: Any, repository: Any, bound: socket, grace_s: int, receive_s: float) -> None:
+        super().__init__("", data_plane, repository, http_port=bound.getsockname()[1], grace_period=grace_s)
         self.config.access_log = False
-        self.config.app = self._application()
+        self.config.ws = "none"
+        self.config.http = type("Connection", (Connection,), {"receive_s": receive_s})
+        self.config.server_header = False
+        self.config.date_header = False
         self._socket = bound
+
+    def serve(self, application: Any, tls: Any = None) -> None:
+        """What to run; `tls` is an SSL context."""
+        self.config.app = application
+        self.config.load()
+        self.config.ssl = tls
 
     async def start(self) -> None:
         """Serves until a signal, or `leave`."""
@@ -42,42 +53,40 @@ class RestServer(RESTServer):  # type: ignore[misc]
         """Takes no more connections, and ends when those there are have been answered."""
         self._server.should_exit = True
 
-    def _application(self) -> FastAPI:
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        app.add_route("/v1/models/{model_name}:predict", self._predict, methods=["POST"])
-        app.add_route("/v2/models/{model_name}/infer", self._infer, methods=["POST"])
-        app.add_route("/v2/repository/models/{model_name}/{verb}", _refuse_repository, methods=["POST"])
-        app.add_api_route("/", self.dataplane.live)
-        app.add_route("/metrics", metrics_handler)
-        register_v1_endpoints(app, self.dataplane, self.model_repository_extension)
-        register_v2_endpoints(app, self.dataplane, self.model_repository_extension)
-        for kind in (*translation.HANDLED, Exception):
-            app.add_exception_handler(kind, translation.respond)
-        return app
 
-    async def _predict(self, request: Request) -> Response:
-        _refuse_media(request, JSON)
-        model = request.path_params["model_name"]
-        answer, _ = await self.dataplane.infer(model, parse(await request.body()))
-        return Response(msgspec.json.encode(answer), media_type=JSON)
+def application(
+    model: ChurnModel, data_plane: Any, repository: Any, own: Repository, render_metrics: Callable[[], bytes]
+) -> FastAPI:
+    """The routes that are not on the hot path: KServe's own, and what describes the model."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    async def _infer(self, request: Request) -> Response:
-        json_length = request.headers.get(v2_body.LENGTH_HEADER)
-        _refuse_media(request, JSON, *([BINARY] if json_length else []))
-        model = request.path_params["model_name"]
-        answer, _ = await self.dataplane.infer(model, v2_body.read(await request.body(), json_length, model))
-        content, json_length = answer.to_rest()
-        if json_length is None:
-            return Response(msgspec.json.encode(content), media_type=JSON)
-        return Response(content, headers={v2_body.LENGTH_HEADER: str(json_length)}, media_type=BINARY)
+    async def told_metrics(_: Request) -> Response:
+        return Response(await asyncio.to_thread(render_metrics), media_type=metrics.CONTENT_TYPE)
 
+    async def model_info(_: Request) -> Response:
+        return Response(msgspec.json.encode(info.document(model.name, model.lineup)), media_type=JSON)
 
-def _refuse_media(request: Request, *known: str) -> None:
-    """A body that does not say what it is counts as JSON."""
-    given = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if given not in known:
-        raise MediaTypeError(f"send the body as {' or '.join(known)}")
+    async def description(_: Request) -> Response:
+        return Response(openapi.render(model.name, model.lineup.champion), media_type=JSON)
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(openapi.page(model.name, model.lineup.champion))
+
+    app.add_route("/metrics", told_metrics, methods=["GET"])
+    app.add_route("/model-info", model_info, methods=["GET"])
+    app.add_route("/openapi.json", description, methods=["GET"])
+    app.add_route("/docs", docs, methods=["GET"])
+    app.add_route("/v2/repository/models/{model_name}/load", own.load_route, methods=["POST"])
+    app.add_route("/v2/repository/models/{model_name}/unload", own.unload_route, methods=["POST"])
+    app.add_api_route("/", data_plane.live)
+    register_v1_endpoints(app, data_plane, repository)
+    register_v2_endpoints(app, data_plane, repository)
+    app.router.routes = [route for route in app.router.routes if not _predicts(route)]
+    for kind in (*translation.HANDLED, Exception):
+        app.add_exception_handler(kind, translation.respond)
+    return app
 
 
-async def _refuse_repository(_: Request) -> Response:
-    raise ForbiddenError("what serves is decided by a promotion, not by a request")
+def _predicts(route: Any) -> bool:
+    """KServe's own prediction routes, which check nothing; ours stand in front of the application."""
+    return str(getattr(route, "path", "")).endswith((":predict", ":explain", "/infer"))

@@ -13,6 +13,7 @@ try:
         from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model, ModelServer
         from kserve import errors as kserve_errors
         from kserve.protocol.dataplane import DataPlane
+        from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
         from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
         from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
         from kserve.protocol.grpc.server import GRPCServer
@@ -40,6 +41,7 @@ __all__ = [
     "grpc_predict_v2_pb2_grpc",
     "kserve_errors",
     "metrics_handler",
+    "pb",
     "register_v1_endpoints",
     "register_v2_endpoints",
 ]

@@ -30,7 +30,6 @@ _NOT_SUPPORTED = (NotImplementedError, kserve_errors.UnsupportedProtocol)
 HANDLED = (RequestError, HTTPException, kserve_errors.ModelNotFound, *_MALFORMED, *_NOT_READY, *_NOT_SUPPORTED)
 
 _TOLD = 20
-_RETRY_SECONDS = "1"
 
 
 def translate(error: Exception) -> RequestError:
@@ -53,9 +52,8 @@ def translate(error: Exception) -> RequestError:
 async def respond(request: Request, error: Exception) -> Response:
     """The REST answer to a request that ended in an exception."""
     refusal = translate(error)
-    headers = {"retry-after": _RETRY_SECONDS} if isinstance(refusal, UnavailableError) else {}
     body = msgspec.json.encode(rest_body(refusal, open_inference=request.url.path.startswith("/v2")))
-    return Response(body, refusal.status, headers, media_type="application/json")
+    return Response(body, refusal.status, refusal.headers, media_type="application/json")
 
 
 def rest_body(refusal: RequestError, *, open_inference: bool) -> dict[str, Any]:

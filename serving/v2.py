@@ -1,115 +1,122 @@
-"""The v2 (open inference) protocol: one input tensor for each column or the id, one output tensor for each answer."""
+"""The v2 (open inference) protocol: one input tensor for each column or the id, as JSON, as bytes, or over gRPC."""
 
 from __future__ import annotations
 
-import struct
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
-from msgspec import UNSET
+import msgspec
+from msgspec import UNSET, UnsetType
 
-from churn.domain.contract import Contract
 from churn.domain.formula import nearest
-from serving.answers import Answer
-from serving.asked import Asked, shown
-from serving.checking import CUSTOMER_ID
+from serving.asked import PLAIN_OPTIONS, WIDTHS, Asked, Options, Tensor, shown
+from serving.documents import shaped
 from serving.errors import Fault, InvalidValuesError, MalformedError
-from serving.stock import InferInput, InferOutput, InferRequest, InferResponse, RequestedOutput
+from serving.plain import Columns, Plain
 
-INPUTS = {"integer": "INT64", "number": "FP64", "category": "BYTES"}
-"""The datatype of a column in the model's metadata; another that holds its values is as good."""
-
-OUTPUTS = {
-    CUSTOMER_ID: "BYTES",
-    "probability": "FP64",
-    "decision": "BOOL",
-    "risk": "BYTES",
-    "confidence": "FP64",
-    "recommendation": "BYTES",
-    "model_name": "BYTES",
-    "model_version": "INT64",
+_RANGES = {
+    name: (0 if name.startswith("U") else -(2 ** (bits - 1)), 2 ** (bits - (0 if name.startswith("U") else 1)) - 1)
+    for bits in (8, 16, 32, 64)
+    for name in (f"INT{bits}", f"UINT{bits}")
 }
-
-_INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 _HOLDS: dict[str, tuple[type, ...]] = {
     "BOOL": (bool,),
-    **dict.fromkeys(_INTEGERS, (int,)),
+    **dict.fromkeys(_RANGES, (int,)),
     **dict.fromkeys(("FP16", "FP32", "FP64"), (int, float)),
-    "BYTES": (str, bytes),
+    "BYTES": (str,),
 }
+
+BINARY_OUTPUT = "binary_data_output"
+"""The parameter of a request that asks for all outputs as bytes; `binary_data`, of one output, for that one."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """An output that is asked for; `binary` where the request says how."""
+
+    name: str
+    binary: bool | UnsetType = UNSET
 
 
 class Tensors(Asked):
     """Customers as columns: all of them have the same fields."""
 
-    def __init__(self, count: int, values: dict[str, list[object]], request: InferRequest) -> None:
-        super().__init__(count, values)
-        self._request = request
+    columnar = True
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        options: Options = PLAIN_OPTIONS,
+        *,
+        id: str = "",  # noqa: A002 - the protocol's word
+        outputs: Sequence[Wanted] = (),
+        binary: bool = False,
+    ) -> None:
+        self.tensors, self.options, self.id, self.outputs, self.binary = tensors, options, id, outputs, binary
+        self.count = tensors[0].shape[0] if tensors and tensors[0].shape else 0
+
+    @cached_property
+    def values(self) -> Mapping[str, Sequence[object]]:
+        """The customers' values by field. Raises MalformedError for tensors that fit neither each other nor their own
+        shapes, InvalidValuesError for values that are not of their tensor's datatype."""
+        if not self.tensors:
+            raise MalformedError([Fault("inputs", "is empty")])
+        faults = [fault for tensor in self.tensors for fault in _misshapen(tensor)]
+        faults += _repeated([tensor.name for tensor in self.tensors])
+        if faults:
+            raise MalformedError(faults)
+        values = {tensor.name: _values(tensor) for tensor in self.tensors}
+        first, *others = values
+        ragged = [name for name in others if len(values[name]) != len(values[first])]
+        if ragged:
+            problem = f"has not as many values as {shown(first)}"
+            raise MalformedError([Fault(f"inputs.{shown(name)}", problem) for name in ragged])
+        if not values[first]:
+            raise MalformedError([Fault("inputs", "holds no customer")])
+        _refuse_other_types(self.tensors, values)
+        return values
+
+    def plain(self, readers: Plain) -> Columns | None:
+        """All at once."""
+        count = self.count
+        for tensor in self.tensors:
+            shape = tensor.shape
+            if not shape or shape[0] != count or (len(shape) > 1 and (len(shape) > 2 or shape[1] != 1)):
+                return None
+        return readers.tensors(self.tensors, count) if count > 0 else None
 
     def cell(self, row: int, name: str) -> str:
+        """`inputs.tenure[3]`."""
         return f"inputs.{shown(name)}[{row}]"
 
+    def field(self, name: str) -> str:
+        """`inputs.tenure`."""
+        return f"inputs.{shown(name)}"
+
     def customer(self, row: int) -> str:
+        """`inputs.*[3]`."""
         return f"inputs.*[{row}]"
 
-    def places(self, name: str, _rows: Sequence[int]) -> list[str]:
-        return [f"inputs.{shown(name)}"]
 
-    def render(self, answers: Sequence[Answer]) -> InferResponse:
-        request = self._request
-        identified = any(answer.customer_id is not UNSET for answer in answers)
-        names = [output.name for output in request.request_outputs or ()] or list(OUTPUTS)
-        outputs = [_output(name, answers) for name in names if name != CUSTOMER_ID or identified]
-        return InferResponse(
-            response_id=request.id or str(uuid.uuid4()),
-            model_name=request.model_name,
-            model_version=str(answers[0].model_version),
-            infer_outputs=outputs,
-            from_grpc=request.from_grpc,
-            use_binary_outputs=request.use_binary_outputs,
-            requested_outputs=_encodings(request, outputs),
-        )
+def options(parameters: Mapping[str, Any]) -> tuple[Options, bool]:
+    """What a request's parameters say: the options, and whether all outputs are wanted as bytes.
 
-
-def decode(request: InferRequest) -> Tensors:
-    """The customers in a request. Raises MalformedError for tensors that do not fit each other, or their own shapes."""
-    if not request.inputs:
-        raise MalformedError([Fault("inputs", "is empty")])
-    faults = [fault for tensor in request.inputs for fault in _misshapen(tensor)]
-    faults += _repeated([tensor.name for tensor in request.inputs])
-    faults += _unknown_outputs(request)
-    if faults:
-        raise MalformedError(faults)
-    values = {tensor.name: _values(tensor) for tensor in request.inputs}
-    first, *others = values
-    ragged = [name for name in others if len(values[name]) != len(values[first])]
-    if ragged:
-        problem = f"has not as many values as {shown(first)}"
-        raise MalformedError([Fault(f"inputs.{shown(name)}", problem) for name in ragged])
-    if not values[first]:
-        raise MalformedError([Fault("inputs", "holds no customer")])
-    _refuse_other_types(request, values)
-    return Tensors(len(values[first]), values, request)
+    Raises MalformedError for a parameter that is none, or whose value cannot be."""
+    if not parameters:
+        return PLAIN_OPTIONS, False
+    binary = parameters.get(BINARY_OUTPUT, False)
+    if not isinstance(binary, bool):
+        raise MalformedError([Fault(f"parameters.{BINARY_OUTPUT}", "is neither true nor false")])
+    own = {name: value for name, value in parameters.items() if name != BINARY_OUTPUT}
+    known = [*Options.__struct_fields__, BINARY_OUTPUT]
+    for name in own:
+        if name not in known:
+            raise MalformedError([Fault(f"parameters.{shown(name)}", f"is no parameter; {nearest(shown(name), known)}")])
+    return shaped(own, Options, "parameters") if own else PLAIN_OPTIONS, binary
 
 
-def inputs(contract: Contract) -> list[dict[str, Any]]:
-    """The input tensors of a model, for its metadata."""
-    columns = [(name, INPUTS[column.type]) for name, column in contract.columns.items()]
-    return [_tensor(name, datatype) for name, datatype in [(CUSTOMER_ID, "BYTES"), *columns]]
-
-
-def outputs() -> list[dict[str, Any]]:
-    """The output tensors of every model, for its metadata."""
-    return [_tensor(name, datatype) for name, datatype in OUTPUTS.items()]
-
-
-def _tensor(name: str, datatype: str) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": [-1]}
-
-
-def _misshapen(tensor: InferInput) -> list[Fault]:
-    place, shape = f"inputs.{shown(tensor.name)}", tensor.shape
+def _misshapen(tensor: Tensor) -> list[Fault]:
+    place, shape = f"inputs.{shown(tensor.name)}", list(tensor.shape)
     faults = []
     if tensor.datatype not in _HOLDS:
         faults.append(Fault(f"{place}.datatype", f"is none of {', '.join(_HOLDS)}"))
@@ -119,67 +126,42 @@ def _misshapen(tensor: InferInput) -> list[Fault]:
 
 
 def _repeated(tensors: Sequence[str]) -> list[Fault]:
-    twice = dict.fromkeys(name for name in tensors if tensors.count(name) > 1)
+    seen: set[str] = set()
+    twice = dict.fromkeys(name for name in tensors if name in seen or seen.add(name))  # type: ignore[func-returns-value]
     return [Fault(f"inputs.{shown(name)}", "stands twice") for name in twice]
 
 
-def _unknown_outputs(request: InferRequest) -> list[Fault]:
-    asked = [output.name for output in request.request_outputs or ()]
-    unknown = [name for name in asked if name not in OUTPUTS]
-    return [Fault(f"outputs.{shown(name)}", f"is no output; {nearest(shown(name), list(OUTPUTS))}") for name in unknown]
-
-
-def _values(tensor: InferInput) -> list[object]:
+def _values(tensor: Tensor) -> list[object]:
     """The tensor's values in order; None where JSON has null."""
-    values = tensor.data or _from_bytes(tensor)
+    place = f"inputs.{shown(tensor.name)}"
+    values = tensor.listed()
+    if values is None:
+        raise MalformedError([Fault(place, "does not hold what its shape and datatype say")])
     if tensor.shape[1:]:
         values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
     if len(values) != tensor.shape[0]:
-        problem = f"has {len(values)} values where its shape says {tensor.shape[0]}"
-        raise MalformedError([Fault(f"inputs.{shown(tensor.name)}", problem)])
+        raise MalformedError([Fault(place, f"has {len(values)} values where its shape says {tensor.shape[0]}")])
     return list(values)
 
 
-def _from_bytes(tensor: InferInput) -> list[object]:
-    try:
-        values: list[object] = tensor.as_numpy().reshape(-1).tolist()
-    except (ValueError, struct.error) as error:
-        problem = "does not hold what its shape and datatype say"
-        raise MalformedError([Fault(f"inputs.{shown(tensor.name)}", problem)]) from error
-    return values
-
-
-def _refuse_other_types(request: InferRequest, values: dict[str, list[object]]) -> None:
-    """Raises InvalidValuesError for values that are not of their tensor's datatype; turns bytes into text."""
-    faults = []
-    for tensor in request.inputs:
-        kinds = _HOLDS[tensor.datatype]
-        for row, value in enumerate(values[tensor.name]):
-            place = f"inputs.{shown(tensor.name)}[{row}]"
-            if value is None:
-                continue
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                faults.append(Fault(place, f"is not {tensor.datatype}"))
-            elif isinstance(value, bytes):
-                try:
-                    values[tensor.name][row] = value.decode()
-                except UnicodeDecodeError:
-                    faults.append(Fault(place, "is not UTF-8"))
+def _refuse_other_types(tensors: Sequence[Tensor], values: Mapping[str, Sequence[object]]) -> None:
+    faults = [
+        Fault(f"inputs.{shown(tensor.name)}[{row}]", f"is not {tensor.datatype}")
+        for tensor in tensors
+        for row, value in enumerate(values[tensor.name])
+        if value is not None and not _is(tensor.datatype, value)
+    ]
     if faults:
         raise InvalidValuesError(faults)
 
 
-def _output(name: str, answers: Sequence[Answer]) -> InferOutput:
-    data = [getattr(answer, name) for answer in answers]
-    if OUTPUTS[name] == "BYTES":
-        data = [str(value) for value in data]
-    return InferOutput(name=name, shape=[len(data)], datatype=OUTPUTS[name], data=data)
+def _is(datatype: str, value: object) -> bool:
+    if not isinstance(value, _HOLDS[datatype]) or (isinstance(value, bool) and datatype != "BOOL"):
+        return False
+    if isinstance(value, int) and datatype in _RANGES:
+        low, high = _RANGES[datatype]
+        return low <= value <= high
+    return True
 
 
-def _encodings(request: InferRequest, outputs: Sequence[InferOutput]) -> list[RequestedOutput] | None:
-    """Which outputs go as bytes: those that say so, and otherwise all or none, as the request says."""
-    if not request.request_outputs:
-        return None
-    said = {output.name: output.binary_data for output in request.request_outputs}
-    binary = {name: request.use_binary_outputs if way is None else way for name, way in said.items()}
-    return [RequestedOutput(output.name, {"binary_data": binary[output.name]}) for output in outputs]
+assert set(WIDTHS) | {"BYTES"} == set(_HOLDS)

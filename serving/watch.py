@@ -1,46 +1,137 @@
-"""Following the traffic document: a new champion takes over without a restart, a broken one never does."""
+"""Following the traffic document: what it says takes effect without a restart; what cannot be loaded never does."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from churn.stores.settings import Settings
+from churn.domain.errors import UserError
+from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import TrafficStore
-from serving import champion
-from serving.model import ChurnModel
+from serving.answering import Answering
+from serving.errors import UnavailableError
+from serving.lineup import Lineup
+from serving.metrics import Metrics
+from serving.version import Loader, Version
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 
 
-async def follow(settings: Settings, traffic: TrafficStore, model: ChurnModel) -> None:
-    """Reads the document every second, for good, and switches `model` to the champion it names.
+class Follower:
+    """Keeps `answering` at what the document of its model says. `load` builds the first line-up, before there is one."""
 
-    What cannot be loaded is tried again each time, and said once; the former champion serves on."""
-    said = ""
-    while True:
-        await asyncio.sleep(INTERVAL_S)
+    def __init__(self, store: TrafficStore, loader: Loader, metrics: Metrics) -> None:
+        self._store, self._loader, self._metrics = store, loader, metrics
+        self._turn = asyncio.Lock()
+        self._said: dict[str, str] = {}
+
+    def load(self, model: str, document: Traffic) -> Lineup:
+        """The line-up of a document; a challenger that cannot be loaded is left out. Blocks.
+
+        Raises UserError when there is no champion to be had."""
+        champion = self._loader.load(model, document.champion)
+        return self._lineup(model, document, champion, None)
+
+    async def follow(self, answering: Answering) -> None:
+        """Reads the document every second, for good. What cannot be loaded is tried again each time, and said once."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            try:
+                await self.catch_up(answering)
+                self._said.pop("champion", None)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the new one, the old one serves on
+                self._complain("champion", answering, error)
+
+    async def reload(self, answering: Answering) -> None:
+        """Reads the document now. Raises UnavailableError when what it names cannot be loaded."""
         try:
-            switched = await asyncio.to_thread(_catch_up, settings, traffic, model)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new one, the old one serves on
-            problem = f"{type(error).__name__}: {error}"
-            if problem != said:
-                log.warning("version %d of %s serves on: %s", model.champion.variant.version, model.name, problem)
-            said = problem
-            continue
-        said = ""
-        if switched:
-            log.info("version %d of %s serves now", model.champion.variant.version, model.name)
+            await self.catch_up(answering)
+        except Exception as error:
+            self._complain("champion", answering, error)
+            raise UnavailableError("what the traffic document names cannot be loaded; the former version serves") from error
+
+    async def catch_up(self, answering: Answering) -> None:
+        """Puts the document's line-up in charge, unless it is; those who are no longer in it are closed later."""
+        async with self._turn:
+            former = answering.lineup
+            document = await asyncio.to_thread(self._store.read, answering.model)
+            if document is None or _is_as(document, former):
+                return
+            lineup = await asyncio.to_thread(self._next, answering.model, document, former)
+            answering.lineup = lineup
+            self.announce(answering.model, lineup)
+            gone = [one for one in former.versions if one not in lineup.versions]
+        for one in lineup.versions:
+            await one.warm()
+        for one in gone:
+            _close_later(one)
+
+    def announce(self, model: str, lineup: Lineup) -> None:
+        """Says who serves, to people and to Prometheus."""
+        champion, challenger = lineup.champion.variant, lineup.challenger.variant if lineup.challenger else None
+        served = {"champion": (champion.version, champion.digest)}
+        beside = ""
+        if challenger is not None:
+            served["challenger"] = (challenger.version, challenger.digest)
+            beside = f", version {challenger.version} gets {lineup.share:.0%} ({lineup.mode})"
+        self._metrics.serving(model, served)
+        log.info("version %d of %s serves now%s", champion.version, model, beside)
+
+    def _next(self, model: str, document: Traffic, former: Lineup) -> Lineup:
+        return self._lineup(model, document, self._kept_or_loaded(model, document.champion, former), former)
+
+    def _lineup(self, model: str, document: Traffic, champion: Version, former: Lineup | None) -> Lineup:
+        challenger = None
+        if document.challenger is not None:
+            try:
+                challenger = self._kept_or_loaded(model, document.challenger, former)
+                self._said.pop("challenger", None)
+            except UserError as error:
+                self._metrics.load_failures.labels("challenger").inc()
+                if self._said.get("challenger") != str(error):
+                    log.warning("%s is served without its challenger: %s", model, error)
+                self._said["challenger"] = str(error)
+        return Lineup(champion, challenger, document.share, document.mode, document.revision)
+
+    def _kept_or_loaded(self, model: str, wanted: Variant, former: Lineup | None) -> Version:
+        for one in former.versions if former else ():
+            if one.variant == wanted:
+                return one
+        return self._loader.load(model, wanted)
+
+    def _complain(self, role: str, answering: Answering, error: Exception) -> None:
+        self._metrics.load_failures.labels(role).inc()
+        problem = f"{type(error).__name__}: {error}"
+        if problem != self._said.get(role):
+            number = answering.lineup.champion.variant.version
+            log.warning("version %d of %s serves on: %s", number, answering.model, problem)
+        self._said[role] = problem
 
 
-def _catch_up(settings: Settings, traffic: TrafficStore, model: ChurnModel) -> bool:
-    """Loads and tests the document's champion, unless it serves already, and puts it in place; whether it did."""
-    document = traffic.read(model.name)
-    if document is None or document.champion == model.champion.variant:
-        return False
-    loaded = champion.load(settings, model.name, document.champion)
-    loaded.stored.warm()
-    model.champion = loaded
-    return True
+def _is_as(document: Traffic, lineup: Lineup) -> bool:
+    """Whether the line-up is what the document says. One without its challenger is not, so that loading is tried again."""
+    challenger = lineup.challenger.variant if lineup.challenger else None
+    return (document.champion, document.challenger, document.share, document.mode) == (
+        lineup.champion.variant,
+        challenger,
+        lineup.share,
+        lineup.mode,
+    )
+
+
+_RETIRES_AFTER_S = 30.0
+_retiring: set[asyncio.Task[None]] = set()
+
+
+def _close_later(one: Version) -> None:
+    """Requests in flight still read by it."""
+
+    async def close() -> None:
+        await asyncio.sleep(_RETIRES_AFTER_S)
+        one.close()
+
+    task = asyncio.create_task(close())
+    _retiring.add(task)
+    task.add_done_callback(_retiring.discard)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +55,9 @@ class _Flood:
 
 
 class Audit:
-    """Appends lines to a file, or to stderr when `path` is None. Times are of a monotonic clock, in seconds."""
+    """Appends lines to a file, or to stderr when `path` is None. Times are of a monotonic clock, in seconds.
+
+    Threads may share it."""
 
     def __init__(self, path: Path | None, addresses: Literal["network", "full"] = "network", where: str = "") -> None:
         """Opens the file, made with mode 600. Raises UserError naming the setting `where`."""
@@ -64,6 +67,7 @@ class Audit:
         self._beyond = _Flood(0.0)
         self._second, self._spent = 0.0, 0
         self._next = 0.0
+        self._lock = threading.Lock()  # a request's thread refuses while another writes counts
         self.lost = 0
         try:
             self._handle = self._open()
@@ -75,7 +79,9 @@ class Audit:
         self, act: str, outcome: str, *, caller: str, client: str = "", trace: Trace = NO_TRACE, **beside: str
     ) -> None:
         """Writes one administrative act, and how it ended."""
-        self._write({**self._line(act, outcome, caller, client, trace), **beside})
+        line = {**self._line(act, outcome, caller, client, trace), **beside}
+        with self._lock:
+            self._write(line)
 
     def refused(  # noqa: PLR0913 - what an audit asks
         self,
@@ -89,21 +95,43 @@ class Audit:
         trace: Trace = NO_TRACE,
     ) -> None:
         """Writes one refused access, or counts it when it is one of many."""
-        if now >= self._next:
-            self.flush(now)
         line = self._line("access", "refused", caller, client, trace)
         line |= {"reason": reason, "scope": scope, "key": identity}
-        flood = self._floods.get((reason, identity, line["client"]))
+        with self._lock:
+            if now >= self._next:
+                self._flush(now)
+            self._refused(line, now)
+
+    def flush(self, now: float) -> None:
+        """Writes the counts whose second is over."""
+        with self._lock:
+            self._flush(now)
+
+    def reopen(self) -> None:
+        """Goes on in a new file when the old one was moved away or removed, as rotation does."""
+        with self._lock:
+            self._reopen()
+
+    def close(self) -> None:
+        """Writes what waits, and closes the file."""
+        with self._lock:
+            self._flush(time.monotonic() + 2 * WINDOW_S)
+            if self._path is not None:
+                os.close(self._handle)
+                self._handle = -1
+
+    def _refused(self, line: dict[str, Any], now: float) -> None:
+        alike = (line["reason"], line["key"], line["client"])
+        flood = self._floods.get(alike)
         if flood is not None:
             flood.add(line)
         elif len(self._floods) < _FLOODS and self._may_write(now):
-            self._floods[reason, identity, line["client"]] = _Flood(now + WINDOW_S)
+            self._floods[alike] = _Flood(now + WINDOW_S)
             self._write({**line, "count": 1})
         else:
             self._beyond.add(line)
 
-    def flush(self, now: float) -> None:
-        """Writes the counts whose second is over."""
+    def _flush(self, now: float) -> None:
         self._next = now + WINDOW_S
         over = [key for key, flood in self._floods.items() if flood.ends <= now]
         for key in over:
@@ -118,8 +146,7 @@ class Audit:
             self._beyond.ends = now + WINDOW_S
             self._write(self._beyond.told() | {"reason": "many", "caller": "", "key": "", "client": "", "scope": ""})
 
-    def reopen(self) -> None:
-        """Goes on in a new file when the old one was moved away or removed, as rotation does."""
+    def _reopen(self) -> None:
         try:
             if self._path is None or _same(self._handle, self._path):
                 return
@@ -128,13 +155,6 @@ class Audit:
             log.error("the audit goes on in the old file: %s", error.strerror)  # noqa: TRY400 - says it all
             return
         os.close(old)
-
-    def close(self) -> None:
-        """Writes what waits, and closes the file."""
-        self.flush(time.monotonic() + 2 * WINDOW_S)
-        if self._path is not None:
-            os.close(self._handle)
-            self._handle = -1
 
     def _line(self, act: str, outcome: str, caller: str, client: str, trace: Trace) -> dict[str, Any]:
         return {

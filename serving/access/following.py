@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,13 @@ def read_file(path: Path, where: str) -> bytes:
         raise UserError(
             f"{path} cannot be read: {error.strerror}", where=where, remedy="give a readable file"
         ) from error
+
+
+def refuse_open_secret(path: Path, where: str) -> None:
+    """Raises UserError when everybody on the machine may read, or write, a file that holds a secret."""
+    if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        remedy = f"chmod 600 {path}; for a mounted Secret: defaultMode 0440, and an fsGroup"
+        raise UserError(f"everybody may read or write {path}", where=where, remedy=remedy)
 
 
 def _mark(path: Path) -> _Mark:

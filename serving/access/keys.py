@@ -46,9 +46,9 @@ class KeyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     `rate` is `100/s`, `6000/m` or `100000/h` in rows; `networks` are CIDRs; `bulk` says that reading many customers
     is what this key is for."""
 
-    id: Annotated[str, msgspec.Meta(pattern=f"^{ID.pattern}$")]
-    name: Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
-    hash: Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
+    id: Annotated[str, msgspec.Meta(pattern=rf"^{ID.pattern}\Z")]
+    name: Annotated[str, msgspec.Meta(pattern=rf"^{NAME.pattern}\Z")]
+    hash: Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1)]
     rate: str = ""
     networks: list[str] = []

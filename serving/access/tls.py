@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from churn.domain.errors import UserError
-from serving.access.following import Followed, read_file
+from serving.access.following import Followed, read_file, refuse_open_secret
 
 CERTIFICATE, KEY, CLIENT_CA = "CHURN_TLS_CERTIFICATE", "CHURN_TLS_KEY", "CHURN_TLS_CLIENT_CA"
 
@@ -98,11 +97,7 @@ class Tls:
 def _read(options: TlsOptions) -> Pair:
     certificate, key = read_file(options.certificate, CERTIFICATE), read_file(options.key, KEY)
     client_ca = read_file(options.client_ca, CLIENT_CA) if options.client_ca else None
-    if options.key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        problem = f"everybody may read or write {options.key}"
-        raise UserError(
-            problem, where=KEY, remedy="chmod 600 it; a mounted Secret takes defaultMode 0440 and an fsGroup"
-        )
+    refuse_open_secret(options.key, KEY)
     _check_dates(certificate)
     return Pair(certificate, key, client_ca, _context(options))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from churn.domain.errors import UserError
 from serving.access.caller import unauthenticated
-from serving.access.following import read_file
+from serving.access.following import read_file, refuse_open_secret
 
 ALGORITHMS = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "HS256": "oct"}
 """Each with the key type that a JWKS gives it."""
@@ -27,6 +27,8 @@ class TokenKeys:
     def read(cls, path: Path, algorithm: str, where: str) -> TokenKeys:
         """Raises UserError naming the setting `where` when there is no key for the algorithm, or a weak one."""
         content = read_file(path, where)
+        if algorithm == "HS256":
+            refuse_open_secret(path, where)
         if content.lstrip()[:1] == b"{":
             return cls(_from_jwks(content, algorithm, where))
         key = _secret(content, where) if algorithm == "HS256" else _from_pem(content, where)

@@ -45,8 +45,8 @@ class WatchOptions(msgspec.Struct, frozen=True):
         usual = cls()
         return cls(
             window=_number(env, WINDOW, usual.window, 1, 86400),
-            distinct_ids=int(_number(env, IDS, usual.distinct_ids, 1, _MOST_IDS)),
-            unknown_ids=int(_number(env, UNKNOWN, usual.unknown_ids, 1, 1e9)),
+            distinct_ids=_whole(env, IDS, usual.distinct_ids, _MOST_IDS),
+            unknown_ids=_whole(env, UNKNOWN, usual.unknown_ids, 10**9),
             far_share=_number(env, FAR, usual.far_share, 0, 1),
         )
 
@@ -123,9 +123,16 @@ class Watch:
         return new
 
 
+def _whole(env: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    value = _number(env, name, usual, 1, most)
+    if not value.is_integer():
+        raise UserError(f"'{env[name][:40]}' cannot be", where=name, remedy="give a whole number")
+    return int(value)
+
+
 def _number(env: Mapping[str, str], name: str, usual: float, least: float, most: float) -> float:
     if not env.get(name):
-        return usual
+        return float(usual)
     try:
         value = float(env[name])
     except ValueError:

@@ -1,0 +1,57 @@
+"""What HTTP and gRPC have in common: who is let in, what is answered, and what is said of how it ended."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from serving.access.admission import Access
+from serving.access.caller import Scope
+from serving.answers import Answers
+from serving.asked import Asked
+from serving.call import Call
+from serving.errors import RequestError
+from serving.journal import Journal
+from serving.metrics import Metrics
+from serving.model import ChurnModel
+from serving.recording import Recorder
+from serving.translation import translate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The model, and what stands around it."""
+
+    model: ChurnModel
+    access: Access
+    metrics: Metrics
+    recorder: Recorder
+    journal: Journal
+
+    def admit(self, call: Call, scope: Scope) -> None:
+        """Finds out who asks. Raises UnauthenticatedError, ForbiddenError or TooManyRequestsError."""
+        call.caller = self.access.admit(call.credentials, call.peer, scope, call.trace)
+
+    async def answer(self, call: Call, asked: Asked) -> Answers:
+        """The answers to an admitted request. Raises RequestError."""
+        if call.caller is not None:
+            if asked.count > 1:
+                self.access.charge(call.caller, asked.count, call.credentials, call.peer, call.trace)
+            if asked.options.explain:
+                self.access.require(call.caller, "explain", call.credentials, call.peer, call.trace)
+        return await self.model.answer(asked, call)
+
+    def refuse(self, call: Call, error: Exception) -> RequestError:
+        """What the caller is told of an exception; what nobody foresaw is told in full to the log alone."""
+        refusal = translate(error)
+        if type(refusal) is RequestError:
+            log.error("a request to %s failed", call.route, exc_info=error)
+        self.recorder.refused(call, error)
+        return refusal
+
+    def ended(self, call: Call, status: int, variant: str = "") -> None:
+        """Counts a request that is about to be answered; `status` is HTTP's."""
+        self.metrics.request(call.route, status, variant, call.elapsed)
+        self.journal.request(call, status)

@@ -1,0 +1,62 @@
+"""The prediction log's place in a worker: opened when it serves, measured when asked, flushed when it leaves."""
+
+from __future__ import annotations
+
+import logging
+
+from churn.domain.contract import Contract
+from churn.stores.settings import Settings
+from serving.metrics import Metrics
+from serving.settings import Log, ServingSettings
+
+log = logging.getLogger(__name__)
+
+CLOSES_WITHIN_S = 10.0
+
+
+class Logbook:
+    """`log` is None where the prediction log is off."""
+
+    def __init__(self, settings: Settings, serving: ServingSettings, metrics: Metrics) -> None:
+        """Raises UserError when the key of the customers' names cannot be had."""
+        self._metrics = metrics
+        self._written = self._lost = 0
+        self.log: Log | None = None
+        if serving.durability == "off":
+            return
+        from churn.stores.prediction_log.log import PredictionLog
+        from churn.stores.prediction_log.pseudonyms import Pseudonyms
+        from churn.stores.prediction_log.records import LogOptions
+
+        options = LogOptions(
+            database=settings.database,
+            spool=serving.spool,
+            durability=serving.durability,
+            spool_limit_bytes=serving.spool_bytes,
+        )
+        pseudonyms = Pseudonyms.load(serving.log_key)
+        self._writer = PredictionLog(options)
+        self.log = Log(self._writer, pseudonyms)
+
+    def describe(self, contract: Contract) -> None:
+        """Makes known what the columns of a version are, before its first record."""
+        if self.log is not None:
+            self._writer.describe(contract)
+
+    def measure(self) -> None:
+        """Tells Prometheus where the log stands."""
+        if self.log is None:
+            return
+        status = self._writer.status()
+        self._metrics.log_rows.labels("queued").set(status.queued_rows)
+        self._metrics.log_rows.labels("spooled").set(status.spooled_rows)
+        self._metrics.log_lag.set(status.lag_s)
+        self._metrics.log_written.inc(max(0, status.written_rows - self._written))
+        self._metrics.log_lost.inc(max(0, status.lost_rows - self._lost))
+        self._written, self._lost = status.written_rows, status.lost_rows
+
+    def close(self) -> None:
+        """Brings everything to the database, or at least to the spool. Blocks for some seconds at most."""
+        if self.log is not None:
+            self.measure()
+            self._writer.close(CLOSES_WITHIN_S)

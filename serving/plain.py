@@ -1,0 +1,277 @@
+"""The quick way to the graph's columns, for requests that are plainly fine.
+
+A contract is compiled once into one reader a column. What a reader does not know at sight (a number as text, blanks, a
+value out of range, a field too many) is not judged here: `None` sends the request to `checking`, which parses and
+checks it as training tables are parsed and checked, and names every fault. So a request is accepted here only when
+`checking` gives the very same columns, which a test holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from churn.domain.contract import Column, Contract
+from churn.domain.parsing import EXACT
+from feature_repo import names
+from serving.asked import ABSENT, WIDTHS, Tensor
+from serving.fields import id_names, required
+
+NAN = float("nan")
+_LARGEST = float(np.finfo(np.float64).max)
+_INTEGERS = {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
+_FLOATS = {"FP16", "FP32", "FP64"}
+_FIRST_MARK = 0x80
+_BEYOND = 2**24
+
+Key = str | int
+
+
+@dataclass(slots=True)
+class Columns:
+    """Customers as the graph takes them: `keys` (n) where they were asked by id; `matrix` (n, k), null as NaN; `absent`,
+    the positions of columns that are to come from the online store (of all customers alike)."""
+
+    keys: Sequence[Key] | None
+    matrix: npt.NDArray[np.float64]
+    absent: Sequence[int]
+
+
+class Plain:
+    """A contract's readers. Threads may share one."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._readers = {
+            name: _Reader.of(column, place)
+            for place, (name, column) in enumerate(contract.columns.items())
+        }
+        self._cells = [
+            (name, one.codes, one.low, one.high, one.whole, one.nullable) for name, one in self._readers.items()
+        ]
+        self.ids = id_names(contract)
+        self._integer_key = contract.key is not None and contract.key.type == "integer"
+        self._missing = frozenset(contract.validation.missing)
+
+    def row(self, given: Mapping[str, Any]) -> Columns | None:
+        """One customer as a mapping."""
+        key, left = self._key_of(given), len(given)
+        if key is not None:
+            left -= 1
+        elif any(name in given for name in self.ids):
+            return None
+        values: list[float] = []
+        absent: list[int] = []
+        for name, codes, low, high, whole, nullable in self._cells:
+            value = given.get(name, ABSENT)
+            if value is ABSENT:
+                if key is not None:
+                    absent.append(len(values))
+                elif not nullable:
+                    return None
+                values.append(NAN)
+                continue
+            left -= 1
+            if value is None:
+                if not nullable:
+                    return None
+                values.append(NAN)
+            elif codes is not None:
+                if type(value) is not str or value not in codes:
+                    return None
+                values.append(codes[value])
+            else:
+                kind = type(value)
+                if (kind is not float and kind is not int) or not low <= value <= high:
+                    return None
+                if whole and kind is float and not value.is_integer():
+                    return None
+                values.append(value)
+        if left:
+            return None
+        return Columns(None if key is None else (key,), np.array([values], np.float64), absent)
+
+    def rows(self, given: Sequence[Mapping[str, Any]]) -> Columns | None:
+        """Customers as mappings; all by id with the same fields, or none by id."""
+        found = []
+        for one in given:
+            row = self.row(one)
+            if row is None or (found and (row.absent != found[0].absent or (row.keys is None) != (found[0].keys is None))):
+                return None
+            found.append(row)
+        if len(found) == 1:
+            return found[0]
+        keys = None if found[0].keys is None else [row.keys[0] for row in found if row.keys]
+        return Columns(keys, np.concatenate([row.matrix for row in found]), found[0].absent)
+
+    def tensors(self, given: Sequence[Tensor], count: int) -> Columns | None:
+        """`count` customers as one tensor for each field."""
+        if count == 1:
+            return self._single(given)
+        keys: Sequence[Key] | None = None
+        matrix = np.full((count, len(self._cells)), np.nan)
+        absent = set(range(len(self._cells)))
+        for tensor in given:
+            reader = self._readers.get(tensor.name)
+            if reader is None:
+                if keys is not None or tensor.name not in self.ids:
+                    return None
+                keys = self._keys(tensor)
+                if keys is None:
+                    return None
+                continue
+            column = reader.column(tensor, count)
+            if column is None:
+                return None
+            if reader.place not in absent:  # stands twice
+                return None
+            matrix[:, reader.place] = column
+            absent.remove(reader.place)
+        if keys is None and any(not self._cells[place][-1] for place in absent):
+            return None
+        return Columns(keys, matrix, sorted(absent) if keys is not None else [])
+
+    def _single(self, given: Sequence[Tensor]) -> Columns | None:
+        values: dict[str, Any] = {}
+        for tensor in given:
+            value = tensor.single()
+            if value is ABSENT or (value is not None and not _holds(tensor.datatype, value)):
+                return None
+            values[tensor.name] = value
+        return self.row(values) if len(values) == len(given) else None
+
+    def _key_of(self, given: Mapping[str, Any]) -> Key | None:
+        found = [given[name] for name in self.ids if name in given]
+        return found[0] if len(found) == 1 and self._is_key(found[0]) else None
+
+    def _is_key(self, value: object) -> bool:
+        if self._integer_key:
+            return type(value) is int and -(2**63) <= value < 2**63
+        return (
+            type(value) is str
+            and bool(value)
+            and value[0].isalnum()
+            and value[-1].isalnum()
+            and value not in self._missing
+        )
+
+    def _keys(self, tensor: Tensor) -> Sequence[Key] | None:
+        values = tensor.listed()
+        if values is None or not all(self._is_key(value) and _holds(tensor.datatype, value) for value in values):
+            return None
+        return values
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One column: a category's codes, or a number's bounds."""
+
+    place: int
+    codes: dict[str, float] | None
+    marks: tuple[tuple[bytes, bytes], ...] | None
+    unmark: npt.NDArray[np.float64]
+    low: float
+    high: float
+    whole: bool
+    nullable: bool
+
+    @classmethod
+    def of(cls, column: Column, place: int) -> _Reader:
+        codes = _codes(column) if column.categories else None
+        texts = codes or {}
+        short = len(texts) <= 256 - _FIRST_MARK and all(text.isascii() and "\0" not in text for text in texts)
+        marks = tuple((_framed(text), bytes([_FIRST_MARK + i])) for i, text in enumerate(texts))
+        low, high = column.range or (None, None)
+        most = EXACT - 1 if column.type == "integer" else _LARGEST
+        return cls(
+            place=place,
+            codes=codes,
+            marks=marks if texts and short else None,
+            unmark=np.array([0.0] * _FIRST_MARK + list(texts.values())),
+            low=-most if low is None else max(-most, low),
+            high=most if high is None else min(most, high),
+            whole=column.type == "integer",
+            nullable=not required(column),
+        )
+
+    def column(self, tensor: Tensor, count: int) -> npt.NDArray[np.float64] | None:
+        """Values (count,) of a tensor."""
+        if tensor.raw is not None:
+            return self._codes_of(tensor.raw, count) if tensor.datatype == "BYTES" else self._numbers_of(tensor, count)
+        data = tensor.data
+        if data is None or len(data) != count:
+            return None
+        if self.codes is not None:
+            return self._listed_codes(tensor.datatype, data)
+        types = set(map(type, data))
+        allowed = {int} if tensor.datatype in _INTEGERS else {int, float} if tensor.datatype in _FLOATS else set()
+        if not types <= allowed:
+            return None
+        try:
+            return self._judged(np.array(data, np.float64))
+        except OverflowError:
+            return None
+
+    def _listed_codes(self, datatype: str, data: Sequence[Any]) -> npt.NDArray[np.float64] | None:
+        if datatype != "BYTES" or self.codes is None:
+            return None
+        codes = self.codes
+        try:
+            return np.array([codes[value] for value in data])
+        except (KeyError, TypeError):
+            return None
+
+    def _numbers_of(self, tensor: Tensor, count: int) -> npt.NDArray[np.float64] | None:
+        width = WIDTHS.get(tensor.datatype)
+        if width is None or width == "?" or self.codes is not None or tensor.raw is None:
+            return None
+        kind = np.dtype(width)
+        if len(tensor.raw) != count * kind.itemsize:
+            return None
+        return self._judged(np.frombuffer(tensor.raw, kind).astype(np.float64))
+
+    def _codes_of(self, raw: bytes, count: int) -> npt.NDArray[np.float64] | None:
+        """Codes of texts that stand behind their lengths.
+
+        Each known text becomes one byte. What is left of any other has zeros in its length, which no code has; so
+        `count` codes and nothing else are exactly the elements. Holds for ASCII without zeros, in less than 16 MiB."""
+        if self.marks is None or len(raw) >= _BEYOND:
+            return None
+        for framed, mark in self.marks:
+            raw = raw.replace(framed, mark)
+        if len(raw) != count:
+            return None
+        found = np.frombuffer(raw, np.uint8)
+        return self.unmark[found] if found.min() >= _FIRST_MARK else None
+
+    def _judged(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+        if not (values.min() >= self.low and values.max() <= self.high):  # false for NaN
+            return None
+        if self.whole and (np.floor(values) != values).any():
+            return None
+        return values
+
+
+def _codes(column: Column) -> dict[str, float]:
+    """The code of each text that means a category, as `parsing` spells them."""
+    codes = {label: float(code) for code, label in enumerate(column.categories)}
+    spelled = {text: codes[meant] for text, meant in column.cleaning.spelling.items() if meant in codes}
+    unknown = {text for text, meant in column.cleaning.spelling.items() if meant not in codes}
+    return {text: code for text, code in (codes | spelled).items() if text == text.strip() and text not in unknown}
+
+
+def _framed(text: str) -> bytes:
+    content = text.encode()
+    return len(content).to_bytes(4, "little") + content
+
+
+def _holds(datatype: str, value: object) -> bool:
+    """Whether a tensor of this datatype may hold the value; False for what `checking` had better look at."""
+    kind = type(value)
+    if kind is str:
+        return datatype == "BYTES"
+    if kind is int:
+        return datatype in _INTEGERS or datatype in _FLOATS
+    return kind is float and datatype in _FLOATS
