@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from churn.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from feature_repo.direct.reader import Stored
 
 
 class StoreAwayError(Exception):
@@ -18,9 +22,13 @@ class StoreAwayError(Exception):
 
 
 class RowsError(UserError):
-    """What is wrong with some of the ids that were asked for: `rows` are their positions, in order."""
+    """What is wrong with some of the ids that were asked for: `rows` are their positions, in order.
 
-    def __init__(self, problem: str, where: str, remedy: str, rows: Sequence[int]) -> None:
+    `stored` is what a reader has found nevertheless, of all ids in order; those in `rows` look unknown."""
+
+    stored: Stored
+
+    def __init__(self, problem: str, where: str, remedy: str, rows: Sequence[int] = (0,)) -> None:
         super().__init__(problem, where, remedy)
         self.rows = tuple(rows)
 

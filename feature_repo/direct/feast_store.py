@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from churn.domain.bundle import Online
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from feature_repo.online import OnlineFeatures
 
 THREADS = 4
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # at which nothing is stale yet: the reader judges that
 
 
 class FeastStore:
@@ -60,7 +63,7 @@ class FeastStore:
 
     def _read(self, keys: Sequence[bytes]) -> Sequence[Any]:
         try:
-            return self._opened().read([self.keys.decode(key) for key in keys])
+            return self._opened().read([self.keys.decode(key) for key in keys], _BEGINNING)
         except Exception as error:  # noqa: BLE001 - what drivers raise knows no bounds
             text = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise RefusedError(redacted(text)) from None

@@ -18,7 +18,7 @@ from churn.domain.contract import Contract
 from churn.stores.addresses import sqlite_file
 from churn.stores.settings import Settings
 from feature_repo.direct.breaker import Breaker
-from feature_repo.direct.errors import BadValueError
+from feature_repo.direct.errors import BadIdError, BadValueError
 from feature_repo.direct.keys import Keys
 from feature_repo.direct.values import Raw, Values
 
@@ -68,13 +68,18 @@ class Reader:
     async def read(self, ids: Sequence[str | int], now: float | None = None) -> Stored:
         """What the store holds of these customers, in order; one that is named twice is read once.
 
-        Older than the TTL is judged against `now` (epoch seconds, the clock by default). Raises BadIdError,
-        BadValueError (both with the rows at fault), StoreAwayError."""
-        keys = self._store.keys.encode(ids)
-        if len(keys) == 1:
-            return self._one((await self._fetch(keys))[0], now)
+        Older than the TTL is judged against `now` (epoch seconds, the clock by default). Raises StoreAwayError; and
+        BadIdError or BadValueError when something is wrong with some of them, whose `stored` has all the others."""
+        try:
+            keys = self._store.keys.encode(ids)
+        except BadIdError as error:
+            error.stored = await self._others(ids, error.rows, now)
+            raise
         distinct = list(dict.fromkeys(keys))
         found = await self._fetch(distinct) if distinct else ()
+        now = time.time() if now is None else now
+        if len(keys) == 1:
+            return await self._one(found[0], now)
         places = {key: place for place, key in enumerate(distinct)}
         return await self._all(found, [places[key] for key in keys], now)
 
@@ -101,30 +106,48 @@ class Reader:
         self._breaker.succeeded(ticket)
         return found
 
-    def _one(self, found: Any, now: float | None) -> Stored:
-        seen, stale, columns = self._row(found, time.time() if now is None else now)
+    async def _others(self, ids: Sequence[str | int], bad: Sequence[int], now: float | None) -> Stored:
+        """What is stored of all but the `bad` rows, which look unknown."""
+        left = np.setdiff1d(np.arange(len(ids)), bad)
+        try:
+            found = await self.read([ids[row] for row in left], now)
+        except BadValueError as error:
+            found = error.stored
+        stored = self._blank(len(ids))
+        stored.columns[left], stored.seen[left], stored.stale[left] = found.columns, found.seen, found.stale
+        return stored
+
+    def _blank(self, count: int) -> Stored:
+        nobody = np.full(count, np.nan)
+        return Stored(np.full((count, self._values.width), np.nan), nobody, np.zeros(count, np.bool_))
+
+    async def _one(self, found: Any, now: float) -> Stored:
+        try:
+            seen, stale, columns = self._row(found, now)
+        except BadValueError:
+            return await self._all([found], [0], now)
         return Stored(np.array([columns], np.float64), np.array([seen], np.float64), np.array([stale]))
 
-    async def _all(self, found: Sequence[Any], places: Sequence[int], now: float | None) -> Stored:
-        now = time.time() if now is None else now
-        columns = np.empty((len(found), self._values.width), np.float64)
-        seen, stale = np.empty(len(found), np.float64), np.empty(len(found), np.bool_)
-        bad: dict[int, BadValueError] = {}
+    async def _all(self, found: Sequence[Any], places: Sequence[int], now: float) -> Stored:
+        """Each row from its place in `found`."""
+        stored, bad = self._blank(len(found)), dict[int, BadValueError]()
         for place, one in enumerate(found):
             if place % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
             try:
-                seen[place], stale[place], columns[place] = self._row(one, now)
+                stored.seen[place], stored.stale[place], stored.columns[place] = self._row(one, now)
             except BadValueError as error:
                 bad[place] = error
+        if len(places) != len(found):
+            index = np.array(places, np.intp)
+            stored = Stored(stored.columns[index], stored.seen[index], stored.stale[index])
         if bad:
             first = next(iter(bad.values()))
             rows = [row for row, place in enumerate(places) if place in bad]
-            raise BadValueError(first.problem, first.where, first.remedy, rows)
-        if len(places) == len(found):
-            return Stored(columns, seen, stale)
-        index = np.array(places, np.intp)
-        return Stored(columns[index], seen[index], stale[index])
+            fault = BadValueError(first.problem, first.where, first.remedy, rows)
+            fault.stored = stored
+            raise fault
+        return stored
 
     def _row(self, found: Any, now: float) -> tuple[float, bool, list[float]]:
         seen, raw = self._store.row(found)

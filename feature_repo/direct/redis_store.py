@@ -51,11 +51,11 @@ class RedisStore:
 
         Raises BadValueError for what Feast has not written."""
         if isinstance(reply, hiredis.ReplyError):
-            raise BadValueError("is not held as Feast holds it", "a customer", "materialise it again", rows=(0,))
+            raise BadValueError("is not held as Feast holds it", "a customer", "materialise it again")
         try:
             return timestamp(reply[-1]), reply
         except ValueError:
-            raise BadValueError("is none", "event timestamp", "materialise it again", rows=(0,)) from None
+            raise BadValueError("is none", "event timestamp", "materialise it again") from None
 
     async def warm(self) -> None:
         """Connects. Raises what `fetch` does."""

@@ -134,4 +134,4 @@ def _seen(stored: Any) -> float:
     try:
         return calendar.timegm(time.localtime(stored)) or math.nan
     except (TypeError, ValueError, OverflowError):
-        raise BadValueError("is none", "event timestamp", "materialise it again", rows=(0,)) from None
+        raise BadValueError("is none", "event timestamp", "materialise it again") from None

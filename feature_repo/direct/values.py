@@ -84,7 +84,7 @@ class Values:
                 _ = table[value]
             except _UnusableError as error:
                 remedy = f"known: {', '.join(labels)}" if labels else "materialise it again"
-                return BadValueError(str(error), f"column {name}", remedy, rows=(0,))
+                return BadValueError(str(error), f"column {name}", remedy)
         raise AssertionError("every value is usable")
 
 
