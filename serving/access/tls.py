@@ -47,7 +47,9 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
 
 
 class Tls:
-    """The certificate that is shown now. `refresh` takes over a renewed one; handshakes after it see it."""
+    """The certificate that is shown now. `refresh` takes over a renewed one; handshakes after it see it.
+
+    A session that was begun before may be resumed for as long as OpenSSL lets it, two hours at most."""
 
     def __init__(self, options: TlsOptions) -> None:
         """Raises UserError for files that are unreadable, do not match, have expired, or a key that others may read."""
