@@ -91,7 +91,7 @@ class Backlog:
 
 
 def _size(record: Logged) -> int:
-    return _OVERHEAD + len(record.features)
+    return _OVERHEAD + len(record.features) + 8 * len(record.probabilities)  # customers among them
 
 
 def _share(records: list[Logged]) -> tuple[int, int]:
