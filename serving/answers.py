@@ -11,12 +11,7 @@ import numpy.typing as npt
 from msgspec import UnsetType
 
 from churn.domain import decision
-from churn.domain.explanation import Contributions
-try:
-    from churn.domain.reasons import Reason, reasons
-except ImportError:
-    Reason = object
-    reasons = None
+from churn.domain.explanation import Contributions, Reason, reasons
 from serving.asked import Options
 from serving.errors import Failure, refusal
 from serving.version import LEVELS, Version
@@ -65,7 +60,7 @@ class Answers:
     @property
     def confidence(self) -> list[float]:
         """The probability of the likelier of the two outcomes."""
-        return [decision.confidence(p) for p in self.probability]
+        return [p if p >= 0.5 else 1.0 - p for p in self.probability]  # noqa: PLR2004 - decision.confidence, of many
 
     @property
     def one_version(self) -> int | None:
@@ -119,7 +114,7 @@ def judge(
     manifest, words = version.bundle.manifest, version.words
     p = version.probability(columns)
     low, high = manifest.risk
-    level = [0 if one < low else 1 if one < high else 2 for one in p.tolist()]
+    level: list[int] = np.searchsorted((low, high), p, side="right").tolist()
     found = Judged(
         version,
         role,
@@ -154,14 +149,17 @@ def _recommend(found: Judged, places: Sequence[int], contributions: Contribution
 
 def fill(answers: Answers, judged: Judged, options: Options) -> None:
     """Puts what one version says in its customers' places."""
-    threshold, number = judged.threshold, judged.version.variant.version
-    for place, (row, p) in enumerate(zip(judged.rows, judged.probability.tolist(), strict=True)):
-        answers.probability[row] = p
-        answers.decision[row] = p >= threshold
-        answers.level[row] = judged.level[place]
-        answers.recommendation[row] = judged.recommendation[place]
-        answers.version[row] = number
-        answers.variant[row] = judged.role
+    number, count = judged.version.variant.version, len(judged.rows)
+    if count == answers.count:
+        answers.probability = judged.probability.tolist()
+        answers.decision = (judged.probability >= judged.threshold).tolist()
+        answers.level, answers.recommendation = judged.level, judged.recommendation
+        answers.version, answers.variant = [number] * count, [judged.role] * count
+    else:
+        for place, (row, p) in enumerate(zip(judged.rows, judged.probability.tolist(), strict=True)):
+            answers.probability[row], answers.decision[row] = p, p >= judged.threshold
+            answers.level[row], answers.recommendation[row] = judged.level[place], judged.recommendation[place]
+            answers.version[row], answers.variant[row] = number, judged.role
     if options.explain and judged.contributions is not None:
         explained = _explanations(judged, judged.contributions, options.top)
         if answers.explanations is None:
