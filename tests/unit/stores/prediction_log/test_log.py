@@ -124,9 +124,7 @@ def test_reading_can_be_narrowed(url: str, spool: Path) -> None:
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
-def test_a_log_that_was_closed_leaves_nothing_behind_and_takes_nothing(
-    url: str, spool: Path, durability: str
-) -> None:
+def test_a_log_that_was_closed_leaves_nothing_behind_and_takes_nothing(url: str, spool: Path, durability: str) -> None:
     ours = log(url, spool, durability=durability)
     for _ in range(100):
         ours.append(record())
