@@ -29,7 +29,6 @@ class Access:
     def __init__(self, options: AccessOptions, *, workers: int = 1) -> None:
         """Reads the files. Raises UserError naming the setting, or the place in the file, and what to do."""
         self.options = options
-        self.audit = Audit(options.audit, options.addresses, AUDIT)
         self.watch = Watch(options.watch)
         self._callers = Callers(options.rate, workers)
         self._proxies = Proxies(options.proxies) if options.proxies else None
@@ -40,6 +39,7 @@ class Access:
             self._keys = Followed((path,), lambda: Keys.read(path, KEYS))
         if given:
             self._tokens = Followed((given.keys,), lambda: Tokens(given))
+        self.audit = Audit(options.audit, options.addresses, AUDIT)
 
     @classmethod
     def load(cls, env: Mapping[str, str], *, workers: int = 1) -> Access:

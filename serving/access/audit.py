@@ -43,9 +43,9 @@ class _Flood:
         self.since = ""
         self.line: dict[str, Any] = {}
 
-    def add(self, line: dict[str, Any]) -> None:
-        self.since = self.since if self.count else line["time"]
-        self.count += 1
+    def add(self, line: dict[str, Any], times: int = 1, since: str = "") -> None:
+        self.since = self.since if self.count else since or line["time"]
+        self.count += times
         self.line = line
 
     def told(self) -> dict[str, Any]:
@@ -140,15 +140,14 @@ class Audit:
                 self._write(flood.told())
                 self._floods[key] = _Flood(now + WINDOW_S)
             elif flood.count:
-                self._beyond.count += flood.count - 1
-                self._beyond.add(flood.line)
+                self._beyond.add(flood.line, flood.count, flood.since)
         if self._beyond.count and self._beyond.ends <= now:
             self._beyond.ends = now + WINDOW_S
             self._write(self._beyond.told() | {"reason": "many", "caller": "", "key": "", "client": "", "scope": ""})
 
     def _reopen(self) -> None:
         try:
-            if self._path is None or _same(self._handle, self._path):
+            if self._path is None or self._handle < 0 or _same(self._handle, self._path):
                 return
             old, self._handle = self._handle, self._open()
         except OSError as error:

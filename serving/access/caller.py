@@ -40,6 +40,12 @@ class Credentials(msgspec.Struct, frozen=True):
                 found[known] = found[known] + b"," + given if known in found else given
         return cls(*(found.get(known, b"") for known in _ORDER)) if found else NO_CREDENTIALS
 
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(f'{name}={value}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:  # what msgspec gives would show the secrets
+        return [(name, "set" if getattr(self, name) else "none") for name in self.__struct_fields__]
+
 
 _ORDER = tuple(name.encode() for name in (API_KEY, AUTHORIZATION, FORWARDED_FOR))
 _KNOWN: dict[bytes | str, bytes] = {form: name for name in _ORDER for form in (name, name.decode())}
@@ -71,6 +77,12 @@ class Caller(msgspec.Struct, frozen=True, eq=False):
     bulk: bool = False
     bucket: Bucket | None = None
     source: object = None
+
+    def __repr__(self) -> str:
+        return f"Caller({self.identity})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("identity", self.identity)]
 
     def rate_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """`RateLimit-*` for an answer, as ASGI wants them; none without a limit."""

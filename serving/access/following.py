@@ -46,7 +46,7 @@ class Followed(Generic[T]):
         self._marks = marks  # before reading: what is written meanwhile is met at the next look
         try:
             self.value = self._read()
-        except UserError as error:
+        except (UserError, OSError) as error:  # also a file that went away between two looks
             self.problem = str(error)
             log.error("what was read before stays in use: %s", error)  # noqa: TRY400 - the message says it all
             return False

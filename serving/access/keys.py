@@ -75,6 +75,12 @@ class Key(msgspec.Struct, frozen=True, eq=False):
     bulk: bool
     expires: float
 
+    def __repr__(self) -> str:
+        return f"Key({self.id})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("id", self.id)]
+
 
 class Keys:
     """The keys of one file."""

@@ -45,6 +45,12 @@ class Pair(msgspec.Struct, frozen=True, eq=False):
     client_ca: bytes | None
     context: ssl.SSLContext
 
+    def __repr__(self) -> str:
+        return "Pair()"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:  # what msgspec gives would show the key
+        return []
+
 
 class Tls:
     """The certificate that is shown now. `refresh` takes over a renewed one; handshakes after it see it.

@@ -2,7 +2,7 @@
 
 Counted for each caller in windows of a fixed length that start with its first request. How many different ids there
 were is estimated from a bitmap of 2 KB (linear counting; within 3 % up to 50,000), so a window's memory is fixed, and
-no id is kept. One caller is suspected of one kind at most once a window."""
+no id is kept. One caller is suspected of one kind at most once a window. Each worker counts what it sees."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ def test_what_nobody_foresaw_ends_with_1_and_a_traceback(
     assert "out of luck" in err
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["contract"], ["run"], ["pipeline"], ["features"], ["models"]])
+@pytest.mark.parametrize(
+    "command", [[], ["data"], ["contract"], ["run"], ["pipeline"], ["features"], ["models"], ["keys"]]
+)
 def test_every_command_helps(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run([*command, "--help"], capsys)
     assert code == 0

@@ -95,6 +95,7 @@ def test_many_attackers_do_not_fill_the_disk_and_none_is_forgotten(tmp_path: Pat
     written = lines(file)
     assert len(written) <= (LINES + 1) * (seconds + 2)
     assert sum(line["count"] for line in written) == seconds * each
+    assert all(line["since"] for line in written if line["count"] > 1)
     assert len(audit._floods) <= 1024
 
 
