@@ -22,7 +22,7 @@ VARIABLES: dict[str, str] = {
     "CHURN_ENVIRONMENTS": "folder of the roles' virtual environments, for the local runner",
     "CHURN_IMAGE_REGISTRY": "registry the pipelines' images come from",
     "CHURN_IMAGE_TAG": "tag of the pipelines' images",
-    "CHURN_API_KEYS": "file of the API keys that `churn keys create` makes (.yaml, .json); without one, nobody is asked",
+    "CHURN_API_KEYS": "file of API keys that `churn keys create` makes (.yaml, .json); without one, nobody is asked",
     "CHURN_RATE_LIMIT": "rows a caller may ask for, where its key says nothing else: 100/s, 6000/m, 100000/h",
     "CHURN_ALLOW_ANONYMOUS": "true: listen beyond this machine without keys and tokens",
     "CHURN_ALLOWED_NETWORKS": "networks clients may come from, with commas (CIDR; default all)",
