@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -35,12 +35,3 @@ class Bounded(Generic[K, V]):
         if len(self._values) > self._size:
             self._values.popitem(last=False)
         return value
-
-    def drop(self, key: K) -> None:
-        """Forgets one, if it is there."""
-        self._values.pop(key, None)
-
-    def made(self, key: K, make: Callable[[], V]) -> V:
-        """The value, made when there is none."""
-        value = self.get(key)
-        return self.put(key, make()) if value is None else value
