@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from churn.domain.errors import UserError
+
+KEY = "CHURN_API_KEY"
 
 
 def read_instances(path: Path) -> list[dict[str, Any]]:
@@ -26,12 +29,21 @@ def read_instances(path: Path) -> list[dict[str, Any]]:
     return document
 
 
-def predict_http(url: str, model: str, instances: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Predictions over v1. Raises UserError with the predictor's own words when it refuses, or is not there."""
+def predict_http(
+    url: str, model: str, instances: list[dict[str, Any]], *, explain: bool = False
+) -> list[dict[str, Any]]:
+    """Predictions over v1, with their reasons where they are asked for; with the key in CHURN_API_KEY, if there is one.
+
+    Raises UserError with the predictor's own words when it refuses, or is not there."""
     if not url.startswith(("http://", "https://")):
         raise UserError(f"'{url}' is no address", where="--url", remedy=f"like http://{url}")
     try:
-        answer = httpx.post(f"{url.rstrip('/')}/v1/models/{model}:predict", json={"instances": instances}, timeout=30)
+        answer = httpx.post(
+            f"{url.rstrip('/')}/v1/models/{model}:predict",
+            json={"instances": instances, "parameters": {"explain": explain}},
+            headers={"x-api-key": key} if (key := os.environ.get(KEY)) else {},
+            timeout=30,
+        )
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise UserError("nothing answers", where=url, remedy="start the predictor: churn serve") from error
     if answer.is_success:

@@ -43,7 +43,7 @@ def run(customers: int, *, quiet: bool = False) -> Demo:
         trained = training.run(training.Request(str(table), model=MODEL), on_step)
     say("starting the predictor")
     with server.running(MODEL, settings.home / "demo" / "predictor.log") as address:
-        [http] = client.predict_http(address.http, MODEL, [{"customer_id": customer}])
+        [http] = client.predict_http(address.http, MODEL, [{"customer_id": customer}], explain=True)
         grpc = client.predict_grpc(address.grpc, MODEL, customer)
     seconds = round(time.monotonic() - start, 1)
     return Demo(training=trained, customer_id=customer, http=http, grpc=grpc, seconds=seconds)
@@ -55,6 +55,7 @@ def show(done: Demo) -> None:
     lines = [
         f"customer {done.customer_id} leaves with probability {answer['probability']:.3f}: {answer['risk']} risk",
         f"{answer['recommendation']}",
+        *(f"  {_arrow(reason)} {reason['text']}" for reason in answer["explanation"]["reasons"]),
         f"model {answer['model_name']} version {answer['model_version']}; over gRPC: {done.grpc['probability']:.3f}",
     ]
     screen.out.print(
@@ -64,6 +65,10 @@ def show(done: Demo) -> None:
             Panel(Text(_next(done)), title=f"done in {done.seconds:.0f} s; where to look next", title_align="left"),
         )
     )
+
+
+def _arrow(reason: dict[str, Any]) -> str:
+    return "▲" if reason["direction"] == "raises" else "▼"
 
 
 def _generate(table: Path, customers: int) -> str:

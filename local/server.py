@@ -30,9 +30,20 @@ class Address:
     grpc: str
 
 
-def replace_process(model: str, http_port: int, grpc_port: int) -> None:
+@dataclass(frozen=True)
+class Where:
+    """What is served, where, and by how many processes."""
+
+    model: str
+    http_port: int
+    grpc_port: int
+    host: str = "127.0.0.1"
+    workers: int = 1
+
+
+def replace_process(where: Where) -> None:
     """Becomes the predictor: signals, exit code and output are its own."""
-    command, environment = _command(model, http_port, grpc_port), _environment()
+    command, environment = _command(where), _environment()
     sys.stdout.flush()
     os.execve(command[0], command, environment)  # noqa: S606 - the interpreter of a role
 
@@ -44,7 +55,7 @@ def running(model: str, log: Path) -> Iterator[Address]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the interpreter of a role
-            _command(model, http_port, grpc_port), stdout=output, stderr=output, env=_environment()
+            _command(Where(model, http_port, grpc_port)), stdout=output, stderr=output, env=_environment()
         )
         try:
             address = Address(f"http://127.0.0.1:{http_port}", f"127.0.0.1:{grpc_port}")
@@ -61,9 +72,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _command(model: str, http_port: int, grpc_port: int) -> list[str]:
+def _command(where: Where) -> list[str]:
+    options = {
+        "--model": where.model,
+        "--host": where.host,
+        "--http-port": str(where.http_port),
+        "--grpc-port": str(where.grpc_port),
+        "--workers": str(where.workers),
+    }
     python = str(Environments().python("model-serving"))
-    return [python, "-m", "serving", "--model", model, "--http-port", str(http_port), "--grpc-port", str(grpc_port)]
+    return [python, "-m", "serving", *(word for pair in options.items() for word in pair)]
 
 
 def _environment() -> dict[str, str]:

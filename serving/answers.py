@@ -50,7 +50,9 @@ class Answers:
     @classmethod
     def empty(cls, count: int, model: str, ids: Sequence[str | int | UnsetType] | None) -> Answers:
         """Places to be filled."""
-        return cls(count, model, ids, [NAN] * count, [False] * count, [0] * count, [""] * count, [0] * count, [""] * count)
+        return cls(
+            count, model, ids, [NAN] * count, [False] * count, [0] * count, [""] * count, [0] * count, [""] * count
+        )
 
     @property
     def risk(self) -> list[str]:

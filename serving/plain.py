@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from churn.domain.contract import Column, Contract
 from churn.domain.parsing import EXACT
-from feature_repo import names
-from serving.asked import ABSENT, WIDTHS, Tensor
+from serving.asked import ABSENT, RANGES, WIDTHS, Tensor
 from serving.fields import id_names, required
 
 NAN = float("nan")
 _LARGEST = float(np.finfo(np.float64).max)
-_INTEGERS = {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
+_EXACT_RANGES = {name: (max(low, -EXACT), min(high, EXACT)) for name, (low, high) in RANGES.items()}
+"""Whole numbers of each datatype, as far as they are still told apart as floats."""
+
 _FLOATS = {"FP16", "FP32", "FP64"}
 _FIRST_MARK = 0x80
 _BEYOND = 2**24
@@ -45,81 +46,89 @@ class Plain:
 
     def __init__(self, contract: Contract) -> None:
         self._readers = {
-            name: _Reader.of(column, place)
-            for place, (name, column) in enumerate(contract.columns.items())
+            name: _Reader.of(column, place) for place, (name, column) in enumerate(contract.columns.items())
         }
-        self._cells = [
-            (name, one.codes, one.low, one.high, one.whole, one.nullable) for name, one in self._readers.items()
-        ]
+        readers = self._readers.values()
+        self._names = contract.raw
+        self._nullable = [one.nullable for one in readers]
+        self._categories = [(one.place, one.codes) for one in readers if one.codes is not None]
+        self._numbers = [(one.place, one.low, one.high, one.whole) for one in readers if one.codes is None]
         self.ids = id_names(contract)
         self._integer_key = contract.key is not None and contract.key.type == "integer"
         self._missing = frozenset(contract.validation.missing)
 
     def row(self, given: Mapping[str, Any]) -> Columns | None:
         """One customer as a mapping."""
-        key, left = self._key_of(given), len(given)
-        if key is not None:
-            left -= 1
-        elif any(name in given for name in self.ids):
-            return None
-        values: list[float] = []
-        absent: list[int] = []
-        for name, codes, low, high, whole, nullable in self._cells:
-            value = given.get(name, ABSENT)
-            if value is ABSENT:
-                if key is not None:
-                    absent.append(len(values))
-                elif not nullable:
-                    return None
-                values.append(NAN)
-                continue
-            left -= 1
-            if value is None:
-                if not nullable:
-                    return None
-                values.append(NAN)
-            elif codes is not None:
-                if type(value) is not str or value not in codes:
-                    return None
-                values.append(codes[value])
-            else:
-                kind = type(value)
-                if (kind is not float and kind is not int) or not low <= value <= high:
-                    return None
-                if whole and kind is float and not value.is_integer():
-                    return None
-                values.append(value)
-        if left:
-            return None
-        return Columns(None if key is None else (key,), np.array([values], np.float64), absent)
+        return self.rows([given])
 
     def rows(self, given: Sequence[Mapping[str, Any]]) -> Columns | None:
         """Customers as mappings; all by id with the same fields, or none by id."""
-        found = []
+        keys: list[Key] = []
+        matrix: list[list[float]] = []
+        first: list[int] | None = None
         for one in given:
-            row = self.row(one)
-            if row is None or (found and (row.absent != found[0].absent or (row.keys is None) != (found[0].keys is None))):
+            values = [one.get(name, ABSENT) for name in self._names]
+            absent = [place for place, value in enumerate(values) if value is ABSENT] if ABSENT in values else []
+            named = len(one) - len(values) + len(absent)  # fields that are no column
+            if named and (named > 1 or (key := self._key_of(one)) is None):
                 return None
-            found.append(row)
-        if len(found) == 1:
-            return found[0]
-        keys = None if found[0].keys is None else [row.keys[0] for row in found if row.keys]
-        return Columns(keys, np.concatenate([row.matrix for row in found]), found[0].absent)
+            if named:
+                keys.append(key)
+            if first is None:
+                first = absent
+            if not self._read(values, by_id=bool(named)) or (named and absent != first):
+                return None
+            matrix.append(values)
+        if keys and len(keys) != len(matrix):
+            return None
+        return Columns(keys or None, np.array(matrix, np.float64), (first or ()) if keys else ())
+
+    def _read(self, values: list[Any], *, by_id: bool) -> bool:
+        """Turns the values of all columns into the graph's, in place; whether each of them is plainly fine."""
+        if (None in values or ABSENT in values) and not self._blanked(values, by_id=by_id):
+            return False
+        for place, codes in self._categories:
+            value = values[place]
+            if value is not NAN:
+                if type(value) is not str or value not in codes:
+                    return False
+                values[place] = codes[value]
+        for place, low, high, whole in self._numbers:
+            value = values[place]
+            if value is NAN:
+                continue
+            kind = type(value)
+            if (kind is not float and kind is not int) or not low <= value <= high:
+                return False
+            if whole:
+                if kind is float and not value.is_integer():
+                    return False
+                values[place] = value + 0.0  # a whole number has no negative zero
+        return True
+
+    def _blanked(self, values: list[Any], *, by_id: bool) -> bool:
+        """NAN for what is null or left out; whether it may be."""
+        for place, value in enumerate(values):
+            if value is None or value is ABSENT:
+                if not self._nullable[place] and not (by_id and value is ABSENT):
+                    return False
+                values[place] = NAN
+        return True
 
     def tensors(self, given: Sequence[Tensor], count: int) -> Columns | None:
         """`count` customers as one tensor for each field."""
         if count == 1:
             return self._single(given)
         keys: Sequence[Key] | None = None
-        matrix = np.full((count, len(self._cells)), np.nan)
-        absent = set(range(len(self._cells)))
+        matrix = np.full((count, len(self._names)), np.nan)
+        absent = set(range(len(self._names)))
         for tensor in given:
             reader = self._readers.get(tensor.name)
             if reader is None:
                 if keys is not None or tensor.name not in self.ids:
                     return None
                 keys = self._keys(tensor)
-                if keys is None:
+                if keys is None or len(keys) != count:
                     return None
                 continue
             column = reader.column(tensor, count)
@@ -129,7 +138,7 @@ class Plain:
                 return None
             matrix[:, reader.place] = column
             absent.remove(reader.place)
-        if keys is None and any(not self._cells[place][-1] for place in absent):
+        if keys is None and not all(self._nullable[place] for place in absent):
             return None
         return Columns(keys, matrix, sorted(absent) if keys is not None else [])
 
@@ -137,7 +146,7 @@ class Plain:
         values: dict[str, Any] = {}
         for tensor in given:
             value = tensor.single()
-            if value is ABSENT or (value is not None and not _holds(tensor.datatype, value)):
+            if value is ABSENT or not _holds(tensor.datatype, value):
                 return None
             values[tensor.name] = value
         return self.row(values) if len(values) == len(given) else None
@@ -148,7 +157,7 @@ class Plain:
 
     def _is_key(self, value: object) -> bool:
         if self._integer_key:
-            return type(value) is int and -(2**63) <= value < 2**63
+            return type(value) is int and -(2**63) < value < 2**63
         return (
             type(value) is str
             and bool(value)
@@ -181,7 +190,8 @@ class _Reader:
     def of(cls, column: Column, place: int) -> _Reader:
         codes = _codes(column) if column.categories else None
         texts = codes or {}
-        short = len(texts) <= 256 - _FIRST_MARK and all(text.isascii() and "\0" not in text for text in texts)
+        few = len(texts) <= 256 - _FIRST_MARK
+        short = few and all(text.isascii() and "\0" not in text and len(text) < _FIRST_MARK for text in texts)
         marks = tuple((_framed(text), bytes([_FIRST_MARK + i])) for i, text in enumerate(texts))
         low, high = column.range or (None, None)
         most = EXACT - 1 if column.type == "integer" else _LARGEST
@@ -205,14 +215,16 @@ class _Reader:
             return None
         if self.codes is not None:
             return self._listed_codes(tensor.datatype, data)
+        low, high = _EXACT_RANGES.get(tensor.datatype, (-_LARGEST, _LARGEST))
         types = set(map(type, data))
-        allowed = {int} if tensor.datatype in _INTEGERS else {int, float} if tensor.datatype in _FLOATS else set()
+        allowed = {int} if tensor.datatype in RANGES else {int, float} if tensor.datatype in _FLOATS else set()
         if not types <= allowed:
             return None
         try:
-            return self._judged(np.array(data, np.float64))
+            values = np.array(data, np.float64)
         except OverflowError:
             return None
+        return self._judged(values) if low <= values.min() and values.max() <= high else None
 
     def _listed_codes(self, datatype: str, data: Sequence[Any]) -> npt.NDArray[np.float64] | None:
         if datatype != "BYTES" or self.codes is None:
@@ -235,9 +247,10 @@ class _Reader:
     def _codes_of(self, raw: bytes, count: int) -> npt.NDArray[np.float64] | None:
         """Codes of texts that stand behind their lengths.
 
-        Each known text becomes one byte. What is left of any other has zeros in its length, which no code has; so
-        `count` codes and nothing else are exactly the elements. Holds for ASCII without zeros, in less than 16 MiB."""
-        if self.marks is None or len(raw) >= _BEYOND:
+        Each known text becomes one byte that no ASCII has. What is left of any other has zeros in its length, which no code has; so
+        `count` codes and nothing else are exactly the elements. Holds for ASCII without zeros of less than 128 letters,
+        in less than 16 MiB."""
+        if self.marks is None or len(raw) >= _BEYOND or not raw.isascii():
             return None
         for framed, mark in self.marks:
             raw = raw.replace(framed, mark)
@@ -249,9 +262,9 @@ class _Reader:
     def _judged(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
         if not (values.min() >= self.low and values.max() <= self.high):  # false for NaN
             return None
-        if self.whole and (np.floor(values) != values).any():
-            return None
-        return values
+        if not self.whole:
+            return values
+        return None if (np.floor(values) != values).any() else values + 0.0  # a whole number has no negative zero
 
 
 def _codes(column: Column) -> dict[str, float]:
@@ -272,6 +285,11 @@ def _holds(datatype: str, value: object) -> bool:
     kind = type(value)
     if kind is str:
         return datatype == "BYTES"
+    if value is None:
+        return datatype == "BYTES" or datatype in WIDTHS
     if kind is int:
-        return datatype in _INTEGERS or datatype in _FLOATS
+        if datatype in RANGES:
+            low, high = RANGES[datatype]
+            return bool(low <= value <= high)  # type: ignore[operator]
+        return datatype in _FLOATS
     return kind is float and datatype in _FLOATS

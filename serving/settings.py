@@ -51,6 +51,8 @@ class ServingSettings(msgspec.Struct, frozen=True):
             limits=Limits(
                 batch=_integer(env, "CHURN_BATCH_LIMIT", 10_000, 1, 1_000_000),
                 body_bytes=_integer(env, "CHURN_BODY_LIMIT_MB", 16, 1, 1024) * MIB,
+                receive=_integer(env, "CHURN_RECEIVE_SECONDS", 10, 1, 3600),
+                online=_integer(env, "CHURN_ONLINE_DEADLINE_MS", 250, 1, 60_000) / 1000,
             ),
             map_unknown=_one_of(env, "CHURN_UNKNOWN_CATEGORY", ("refuse", "other")) == "other",
             drain=_integer(env, "CHURN_DRAIN_SECONDS", 1, 0, 600),
