@@ -173,7 +173,7 @@ class Version:
     ) -> tuple[Matrix, list[Failure]]:
         """What the online store holds (m, k) of the customers in `rows`. Raises UnavailableError when it is away."""
         name = id_name or next((one for one in self.plain.ids if one in asked.values), self.plain.ids[0])
-        started = time.perf_counter()
+        started, failures = time.perf_counter(), list[Failure]()
         try:
             stored = await self._reader.read([key for key in keys if key is not UNSET])
         except StoreAwayError as error:
@@ -183,22 +183,25 @@ class Version:
         except RowsError as error:
             bad = BAD_ID if isinstance(error, BadIdError) else BAD_VALUE
             kind = InvalidValuesError if isinstance(error, BadIdError) else StaleCustomerError
-            return np.full((len(keys), len(self._required)), np.nan), [
-                Failure(rows[place], Fault(asked.cell(rows[place], name), bad), kind) for place in error.rows
-            ]
+            stored, failures = (
+                error.stored,
+                [Failure(rows[place], Fault(asked.cell(rows[place], name), bad), kind) for place in error.rows],
+            )
         self._metrics.online_read("ok", time.perf_counter() - started)
         days = self.contract.ttl_days
         oldest = time.time() - days * 86_400
         if np.all(stored.seen >= oldest):  # false for NaN
-            return stored.columns, []
+            return stored.columns, failures
         stale = f"names a customer whose stored values are older than {days} days; send them anew"
-        failures = []
+        told, known = {failure.row for failure in failures}, len(failures)
         for row, seen in zip(rows, stored.seen.tolist(), strict=True):
+            if row in told:
+                continue
             if seen != seen:  # noqa: PLR0124 - NaN
                 failures.append(Failure(row, Fault(asked.cell(row, name), UNKNOWN), UnknownCustomerError))
             elif seen < oldest:
                 failures.append(Failure(row, Fault(asked.cell(row, name), stale), StaleCustomerError))
-        self._metrics.online_misses.inc(len(failures))
+        self._metrics.online_misses.inc(len(failures) - known)
         return stored.columns, failures
 
     def _lacking(self, found: Resolved, rows: Sequence[int], asked: Asked) -> list[Failure]:

@@ -1,13 +1,36 @@
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
+from churn.domain.contract import Contract
 from churn.stores.settings import Settings
-from serving import champion, v1
-from serving.champion import Champion
+from serving import v1
+from serving.access.admission import Access
+from serving.access.options import AccessOptions
+from serving.answering import Answering
+from serving.answers import Answers
+from serving.asked import Asked
+from serving.call import Call
+from serving.lineup import Lineup
+from serving.metrics import Metrics
+from serving.recording import Recorder
+from serving.settings import Log, ServingSettings
+from serving.version import Loader, Version
 from tests import bundles
+
+T = TypeVar("T")
+
+_LOOP = asyncio.new_event_loop()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs in the one event loop of all these tests, as a server has one."""
+    return _LOOP.run_until_complete(work)
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +39,51 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def shop(settings: Settings) -> Champion:
+def shop(settings: Settings) -> Version:
     """The shop's champion, with nothing online."""
-    return champion.load(settings, "shop", bundles.publish(settings, bundles.shop()))
+    return loader(settings).load("shop", bundles.publish(settings, bundles.shop()))
 
 
-def asked(*instances: dict[str, Any]) -> v1.Instances:
-    return v1.decode({"instances": list(instances)})
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[..., Version]:
+    """Trains and loads versions into a home of the test's own; arguments are those of `bundles.publish`."""
+    settings = bundles.settings_of(tmp_path / "home")
+
+    def train(of: Contract | None = None, **changes: Any) -> Version:
+        variant = bundles.publish(settings, of or bundles.shop(), **changes)
+        return loader(settings).load("shop", variant)
+
+    return train
+
+
+@pytest.fixture
+def access() -> Iterator[Access]:
+    opened = Access(AccessOptions())
+    yield opened
+    opened.close()
+
+
+def loader(settings: Settings, **env: str) -> Loader:
+    return Loader(settings, ServingSettings.load(env, settings), Metrics())
+
+
+def asked(*instances: dict[str, Any], **parameters: Any) -> v1.Instances:
+    return v1.decode({"instances": list(instances), "parameters": parameters})
+
+
+def call(route: str = "v1 predict") -> Call:
+    return Call(route, "request-1")
+
+
+def answering(of: Version | Lineup, log: Log | None = None, batch_limit: int = 10_000) -> Answering:
+    lineup = of if isinstance(of, Lineup) else Lineup(of)
+    return Answering("shop", lineup, Recorder(Metrics(), log, Access(AccessOptions())), batch_limit)
+
+
+def answers(of: Version | Lineup, what: Asked) -> Answers:
+    return run(answering(of).answer(what, call()))
+
+
+def predictions(of: Version | Lineup, *instances: dict[str, Any], **parameters: Any) -> list[Any]:
+    """What v1 says, object by object."""
+    return v1.render(answers(of, asked(*instances, **parameters)))["predictions"]
