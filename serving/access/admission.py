@@ -61,6 +61,17 @@ class Access:
             self._tell(refused, client, scope, trace)
             raise refused.answer from None
 
+    def require(
+        self, caller: Caller, scope: Scope, credentials: Credentials, peer: str, trace: Trace = NO_TRACE
+    ) -> None:
+        """A second scope of an admitted caller, for a request whose body asks for more than its address does.
+
+        Raises ForbiddenError, having written it down."""
+        if scope not in caller.scopes:
+            refused = _beyond_scope(caller, scope)
+            self._tell(refused, self._client(credentials, peer), scope, trace)
+            raise refused.answer
+
     def charge(self, caller: Caller, rows: int, credentials: Credentials, peer: str, trace: Trace = NO_TRACE) -> None:
         """Pays for the rows of an admitted request beyond its first, once they are known and before they are answered.
 
