@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,16 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import spox
 import spox.opset.ai.onnx.v21 as op
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from churn.domain import bundle, contract, decision, derivation, encoding
 from churn.domain.contract import Contract
 from churn.domain.derivation import Derivation
-from churn.domain.preparation import Preparation
+from churn.domain.preparation import Preparation, design_model
 from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant, promoted
 from churn.stores.traffic_store import open_traffic
+from components.train import trees
+from components.train.assembly import Part, assemble
 from feature_repo import frozen, names
 
 SHOP = """
@@ -75,24 +79,40 @@ def settings_of(home: Path) -> Settings:
     return Settings.load({"CHURN_HOME": str(home)}).prepare()
 
 
-def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.0) -> str:
-    """Trains a logistic regression on made-up rows and writes its bundle; gives the digest.
+Estimator = Literal["logistic", "xgboost", "forest"]
+"""Explained exactly by weights, exactly by the native booster, by sampling."""
+
+
+def write_bundle(
+    folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.0, estimator: Estimator = "logistic"
+) -> str:
+    """Trains a model on made-up rows and writes its bundle with all that explains it; gives the digest.
 
     Its example's answers are `wrong_by` so much."""
-    columns, gone = _training_rows(of, seed)
+    columns, gone = training_rows(of, seed)
     features = Derivation(of).run(columns)
-    preparation = Preparation(of, features, impute=True)
-    estimator = LogisticRegression(C=0.01, max_iter=500).fit(preparation.transform(features), gone)
+    preparation = Preparation(of, features, impute=estimator != "xgboost")
+    design = preparation.transform(features)
+    fitted = _estimator(estimator).fit(design, gone)
     folder.mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(_graph(of, preparation, estimator).SerializeToString())
+    for name, graph in (("model", _graph(of, preparation, fitted)), ("design", design_model(of, preparation))):
+        (folder / f"{name}.onnx").write_bytes(graph.SerializeToString())
     (folder / "contract.yaml").write_text(of.to_yaml(), encoding="utf-8")
-    judged = estimator.predict_proba(preparation.transform(features[:3]))[:, 1] + wrong_by
-    example = bundle.Example(columns[:3].tolist(), judged.tolist())
+    p = fitted.predict_proba(design)[:, 1].astype(np.float64)
+    reference = encoding.decode(of, features, of.features).append_column("probability", pa.array(p))
+    pq.write_table(reference, folder / "reference.parquet")
+    example = bundle.Example(
+        [[None if np.isnan(value) else value for value in row] for row in columns[:3].tolist()],
+        (p[:3] + wrong_by).tolist(),
+    )
     (folder / "example.json").write_bytes(msgspec.json.encode(example))
+    if estimator == "xgboost":
+        fitted.get_booster().save_model(folder / "booster.ubj")
+        trees.of(fitted, design).write(folder / "trees.parquet")
     manifest = bundle.Manifest(
         model=of.name,
-        candidate="logistic",
-        estimator="sklearn.linear_model.LogisticRegression",
+        candidate=estimator,
+        estimator=f"{type(fitted).__module__.partition('.')[0]}.{type(fitted).__name__}",
         contract=of.digest,
         data="0" * 64,
         threshold=THRESHOLD,
@@ -101,17 +121,27 @@ def write_bundle(folder: Path, of: Contract, seed: int = 0, wrong_by: float = 0.
         online=frozen.freeze(of),
         design=preparation.names,
         origins=preparation.origins,
+        spans=bundle.spans(of, columns),
+        booster="booster.ubj" if estimator == "xgboost" else "",
+        linear=_weights(fitted, design) if estimator == "logistic" else None,
         versions={},
         files={},
     )
     return bundle.write(folder, manifest)
 
 
-def publish(settings: Settings, of: Contract, version: int = 1, seed: int = 0, wrong_by: float = 0.0) -> Variant:
+def publish(
+    settings: Settings,
+    of: Contract,
+    version: int = 1,
+    seed: int = 0,
+    wrong_by: float = 0.0,
+    estimator: Estimator = "logistic",
+) -> Variant:
     """Trains a version, stores its bundle and makes it the champion: what promotion does."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "bundle")
-        digest = write_bundle(folder, of, seed, wrong_by)
+        digest = write_bundle(folder, of, seed, wrong_by, estimator)
         variant = Variant(version, digest, objects.open_store(settings).put_folder(folder, f"bundles/{digest}"))
     put_in_charge(settings, of.name, variant)
     return variant
@@ -144,8 +174,27 @@ def remember(
     materialise(settings, of, seen)
 
 
-def _graph(of: Contract, preparation: Preparation, estimator: LogisticRegression) -> onnx.ModelProto:
-    """Columns to probability: derivation, preparation, logistic regression."""
+def _estimator(name: Estimator) -> Any:
+    match name:
+        case "xgboost":
+            from xgboost import XGBClassifier
+
+            return XGBClassifier(n_estimators=30, max_depth=3, n_jobs=1, random_state=0)
+        case "forest":
+            return RandomForestClassifier(20, max_depth=4, min_samples_leaf=5, random_state=0)
+        case "logistic":
+            return LogisticRegression(C=0.01, max_iter=500)
+
+
+def _weights(estimator: LogisticRegression, design: np.ndarray) -> bundle.Linear:
+    mean = design.astype(np.float64).mean(axis=0)
+    return bundle.Linear(float(estimator.intercept_[0]), tuple(estimator.coef_[0].tolist()), tuple(mean.tolist()))
+
+
+def _graph(of: Contract, preparation: Preparation, estimator: Any) -> onnx.ModelProto:
+    """Columns to probability: of a logistic regression as plain nodes, of others as training assembles them."""
+    if not isinstance(estimator, LogisticRegression):
+        return assemble(of, (Part("shop", preparation, Pipeline([("model", estimator)])),))
     columns = derivation.input_columns(of)
     features, faults = derivation.build(of, columns)
     weights, bias = (op.const(part.astype(np.float32)) for part in (estimator.coef_.T, estimator.intercept_))
@@ -168,7 +217,7 @@ def _dated(of: Contract, ids: Sequence[str | int], seen: datetime, table: pa.Tab
     return keyed
 
 
-def _training_rows(of: Contract, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def training_rows(of: Contract, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns (400, k) with nulls where the contract allows them, and who is gone (400,)."""
     random = np.random.default_rng(seed)
     size = 400

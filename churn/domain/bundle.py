@@ -2,8 +2,9 @@
 
 model.onnx        columns float64 (n, k) -> probability float32 (n,), fault bool (n, 1)
 derivation.onnx   columns -> features float64 (n, f), fault bool (n, d)
-design.onnx       columns -> design float32 (n, m), for the native booster
-booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one
+design.onnx       columns -> design float32 (n, m), fault bool (n, d); for what works on the design matrix
+booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one, without rounds it does not use
+trees.parquet     the trees of a model that is a sum of such, to explain it
 contract.yaml     as trained
 reference.parquet features and predictions of rows the model was judged on, for drift; no key
 example.json      a few rows and the probabilities the graph must give for them
@@ -31,6 +32,7 @@ from churn.domain.graph import Graph
 FORMAT = 2
 MANIFEST = "bundle.json"
 TOLERANCE = 1e-5
+LARGEST = float(np.finfo(np.float64).max)
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -54,8 +56,19 @@ class Online(msgspec.Struct, frozen=True):
     columns: tuple[Field, ...]
 
 
+class Linear(msgspec.Struct, frozen=True):
+    """A model whose logit is `intercept + weights @ design`; `mean` is that of the design columns it learned from."""
+
+    intercept: float
+    weights: tuple[float, ...]
+    mean: tuple[float, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `bundle.json` holds. Nothing in it depends on when the bundle was made."""
+    """What `bundle.json` holds. Nothing in it depends on when the bundle was made.
+
+    `design` and `origins` say of each design column its name and the feature it comes from; `spans` are the lowest and
+    highest value of each contract column among the rows the model learned from."""
 
     format: int = FORMAT
     model: str
@@ -70,7 +83,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     design: tuple[str, ...]
     origins: tuple[str, ...]
     dropped: tuple[str, ...] = ()
+    spans: tuple[tuple[float, float], ...]
     booster: str = ""
+    linear: Linear | None = None
     versions: dict[str, str]
     files: dict[str, str]
 
@@ -92,6 +107,17 @@ class Bundle:
     digest: str
 
     @cached_property
+    def told_as(self) -> npt.NDArray[np.int64]:
+        """For each design column (m,) the position of the contract column under which it is told to people."""
+        places = {name: place for place, name in enumerate(self.contract.raw)}
+        return np.array([places[self.contract.told_as(origin)] for origin in self.manifest.origins], np.int64)
+
+    @cached_property
+    def design(self) -> Graph:
+        """The graph from columns to design matrix and fault."""
+        return Graph((self.folder / "design.onnx").read_bytes())
+
+    @cached_property
     def model(self) -> Graph:
         """The graph from columns to probability."""
         return Graph((self.folder / "model.onnx").read_bytes())
@@ -109,6 +135,20 @@ class Bundle:
         if fault.any():
             self.derivation.run(columns)
         return np.asarray(probability, np.float64).reshape(-1)
+
+
+def spans(contract: Contract, columns: npt.NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    """The lowest and highest value of each contract column over rows `columns` (n, k); a category's are all its codes.
+
+    Of a column that is null throughout nothing is known, so that no value lies outside."""
+    found = []
+    for column, values in zip(contract.columns.values(), columns.T, strict=True):
+        known = values[np.isfinite(values)]
+        if column.categories:
+            found.append((0.0, len(column.categories) - 1.0))
+        else:
+            found.append((float(known.min()), float(known.max())) if len(known) else (-LARGEST, LARGEST))
+    return tuple(found)
 
 
 def write(folder: Path, manifest: Manifest) -> str:

@@ -38,9 +38,11 @@ class Cleaning(Strict, frozen=True):
 
 
 class Column(Strict, frozen=True):
-    """One column of the table. `source` is its name there (its own name when absent)."""
+    """One column of the table. `source` is its name there (its own name when absent), `label` what people call it (its
+    own name in words when absent)."""
 
     type: Literal["integer", "number", "category"]
+    label: str = ""
     description: str = ""
     unit: str = ""
     source: str = ""
@@ -99,7 +101,17 @@ class Costs(Strict, frozen=True):
     success: float = 0.3
 
 
-RECOMMENDATIONS: dict[Literal["low", "medium", "high"], str] = {
+Level = Literal["low", "medium", "high"]
+
+
+class Advice(Strict, frozen=True):
+    """What to do at one level of risk: by the column that is the strongest reason for it, or else the `default`."""
+
+    default: str
+    by_reason: dict[str, str] = {}
+
+
+RECOMMENDATIONS: dict[Level, str | Advice] = {
     "low": "No action: serve as usual.",
     "medium": "Contact with a retention offer when there is an occasion.",
     "high": "Call within a week with a retention offer.",
@@ -180,7 +192,7 @@ class Contract(Strict, frozen=True):
     ttl_days: int = 45
     costs: Costs = Costs()
     high_risk: float = 0.6
-    recommendations: dict[Literal["low", "medium", "high"], str] = field(default_factory=RECOMMENDATIONS.copy)
+    recommendations: dict[Level, str | Advice] = field(default_factory=RECOMMENDATIONS.copy)
     validation: Validation = Validation()
     training: Training = Training()
     gate: Gate = Gate()
@@ -210,6 +222,15 @@ class Contract(Strict, frozen=True):
     def told_as(self, feature: str) -> str:
         """The contract column under which a feature's contribution is told to people."""
         return feature if feature in self.columns else self.derived[feature].told_as
+
+    def label(self, column: str) -> str:
+        """What people call a column of the contract."""
+        return self.columns[column].label or column.replace("_", " ").strip() or column
+
+    def advice(self, level: Level) -> Advice:
+        """What to do at a level of risk; with nothing in `by_reason`, the strongest reason need not be known."""
+        said = self.recommendations[level]
+        return Advice(said) if isinstance(said, str) else said
 
     def source_of(self, column: str) -> str:
         """The name a contract column (feature, key, timestamp or target) has in the source table."""

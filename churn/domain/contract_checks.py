@@ -29,6 +29,7 @@ _HOMES: dict[str, type[msgspec.Struct]] = {
     "gate": c.Gate,
     "key": c.Key,
     "metrics": c.Bound,
+    "recommendations": c.Advice,
     "steps": c.Step,
     "target": c.Target,
     "training": c.Training,
@@ -94,6 +95,7 @@ def _problems(contract: c.Contract) -> Iterator[Problem]:
     for name, derived in contract.derived.items():
         yield from ((f"derived.{name}", what, remedy) for what, remedy in _derived(contract, derived))
     yield from _numbers(contract)
+    yield from _recommendations(contract)
     yield from _candidates(contract)
 
 
@@ -189,8 +191,6 @@ def _numbers(contract: c.Contract) -> Iterator[Problem]:
     for place, value, low, high in bounds:
         if not low <= value <= high:
             yield place, f"{value} is outside {low} to {high}", ""
-    if set(contract.recommendations) != set(c.RECOMMENDATIONS):
-        yield "recommendations", "one sentence for each of low, medium, high", ""
     from churn.domain.metrics import NAMES
 
     for name in contract.gate.metrics:
@@ -198,6 +198,29 @@ def _numbers(contract: c.Contract) -> Iterator[Problem]:
             yield f"gate.metrics.{name}", f"unknown metric '{name}'", formula.nearest(name, list(NAMES))
     if contract.target.negative is not None and str(contract.target.negative) == str(contract.target.positive):
         yield "target", "'positive' and 'negative' are the same value", ""
+
+
+def _recommendations(contract: c.Contract) -> Iterator[Problem]:
+    if set(contract.recommendations) != set(c.RECOMMENDATIONS):
+        yield "recommendations", "one for each of low, medium, high", ""
+        return
+    for level in c.RECOMMENDATIONS:
+        place, advice = f"recommendations.{level}", contract.advice(level)
+        for column in advice.by_reason:
+            if column not in contract.columns:
+                known = list(contract.columns)
+                yield (
+                    place,
+                    f"'by_reason' names the unknown column '{column}'",
+                    _nearest_column(contract, column, known),
+                )
+        if not all(text.strip() for text in (advice.default, *advice.by_reason.values())):
+            yield place, "says nothing", "a sentence on what to do"
+
+
+def _nearest_column(contract: c.Contract, name: str, known: list[str]) -> str:
+    """A derived feature is told under a column of its own; otherwise the most similar name."""
+    return f"use '{contract.told_as(name)}'" if name in contract.derived else formula.nearest(name, known)
 
 
 def _candidates(contract: c.Contract) -> Iterator[Problem]:

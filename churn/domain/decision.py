@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
 from churn.domain.contract import Contract, Costs
+from churn.domain.contract import Level as Risk
 
 Vector = npt.NDArray[np.float64]
-Risk = Literal["low", "medium", "high"]
 
 
 def profits(y: Vector, chosen: npt.NDArray[np.bool_], costs: Costs) -> Vector:
@@ -53,6 +51,10 @@ def confidence(p: float) -> float:
     return max(p, 1.0 - p)
 
 
-def recommendation(contract: Contract, level: Risk) -> str:
-    """What to do about a customer of this risk level, in the contract's words."""
-    return contract.recommendations[level]
+def recommendation(contract: Contract, level: Risk, strongest: str | None = None) -> str:
+    """What to do about a customer of this risk level, in the contract's words.
+
+    `strongest` is the column that raises the risk most, where one does and it is known; it counts only for a level
+    whose advice says so (`contract.advice(level).by_reason`)."""
+    advice = contract.advice(level)
+    return advice.by_reason.get(strongest, advice.default) if strongest else advice.default

@@ -131,9 +131,10 @@ def _filled(values: Var, fills: npt.NDArray[np.float64]) -> Var:
 
 
 def design_model(contract: Contract, preparation: Preparation) -> onnx.ModelProto:
-    """The graph from columns (n, k) to the design matrix, for a native booster."""
+    """The graph from columns (n, k) to the design matrix (n, m) and the derivation's `fault` (n, d), for what works on
+    the design matrix itself."""
     from churn.domain import derivation
 
     columns = derivation.input_columns(contract)
-    features, _ = derivation.build(contract, columns)
-    return spox.build(inputs={"columns": columns}, outputs={"design": preparation.build(features)})
+    features, fault = derivation.build(contract, columns)
+    return spox.build(inputs={"columns": columns}, outputs={"design": preparation.build(features), "fault": fault})

@@ -13,16 +13,20 @@ import pyarrow.parquet as pq
 
 from churn.domain import bundle, decision
 from churn.domain.derivation import Derivation
+from churn.domain.explanation.trees import FILE
 from churn.domain.partition import unit_hash
 from churn.domain.preparation import design_model
 from churn.stores import files
+from components.train import trees
 from components.train.data import TrainingSet
 from components.train.fitting import Model
+from components.train.linear import linear
 from feature_repo import frozen
 
 REFERENCE_ROWS = 10_000
 EXAMPLE_ROWS = 5
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx", "xgboost-cpu", "lightgbm", "spox")
+_TREES_HELD_TO = 200
 _SALT = "churn/reference/1"
 
 
@@ -37,6 +41,7 @@ def write(folder: Path, model: Model, data: TrainingSet) -> str:
     (folder / "contract.yaml").write_text(contract.to_yaml(), encoding="utf-8")
     _write_reference(folder, model, data)
     _write_example(folder, model, data)
+    _write_trees(folder, model, data)
     return bundle.write(folder, _manifest(model, data, booster=_write_booster(folder, model)))
 
 
@@ -77,7 +82,9 @@ def _manifest(model: Model, data: TrainingSet, booster: str) -> bundle.Manifest:
         design=model.preparation.names,
         origins=model.preparation.origins,
         dropped=model.preparation.dropped,
+        spans=bundle.spans(contract, data.columns[data.development]),
         booster=booster,
+        linear=linear(model, data.features[data.development]),
         versions={name: metadata.version(name) for name in LIBRARIES},
         files={},
     )
@@ -91,12 +98,22 @@ def _write_booster(folder: Path, model: Model) -> str:
         return ""
     match type(estimator).__module__.partition(".")[0]:
         case "xgboost":
-            estimator.get_booster().save_model(folder / "booster.ubj")
+            trees.trimmed(estimator.get_booster()).save_model(folder / "booster.ubj")
             return "booster.ubj"
         case "lightgbm":
             estimator.booster_.save_model(folder / "booster.txt")
             return "booster.txt"
     return ""
+
+
+def _write_trees(folder: Path, model: Model, data: TrainingSet) -> None:
+    """The trees of a single model that is a sum of such; a booster of any other kind is explained by sampling."""
+    pipeline = model.parts[0].pipeline
+    if len(model.parts) == 1 and len(pipeline.steps) == 1:
+        rows = data.development[:_TREES_HELD_TO]
+        found = trees.of(pipeline["model"], model.preparation.transform(data.features[rows]))
+        if found is not None:
+            found.write(folder / FILE)
 
 
 def _write_reference(folder: Path, model: Model, data: TrainingSet) -> None:

@@ -192,6 +192,7 @@ def _write_bundle(
         online=frozen.freeze(contract),
         design=part.preparation.names,
         origins=part.preparation.origins,
+        spans=((-bundles.LARGEST, bundles.LARGEST),) * len(contract.raw),
         versions={"scikit-learn": "1.9"},
         files={},
     )

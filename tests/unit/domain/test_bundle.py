@@ -11,7 +11,7 @@ from churn.domain import bundle
 from churn.domain.errors import UserError
 from tests.bundles import shop, write_bundle
 
-OTHER_FILES = ["model.onnx", "contract.yaml", "example.json"]
+OTHER_FILES = ["model.onnx", "design.onnx", "contract.yaml", "reference.parquet", "example.json"]
 
 
 @pytest.fixture(scope="module")
