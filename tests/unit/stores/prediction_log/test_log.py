@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 import sqlite3
@@ -56,8 +57,9 @@ def eventually(condition: Callable[[], bool], patience_s: float = 20) -> None:
 def test_what_was_answered_can_be_read_under_its_names(url: str, spool: Path, durability: str) -> None:
     mine = os.urandom(16)
     ours = log(url, spool, durability=durability)
-    ours.append(record(3, at=1_790_000_000.25, customers=[mine, None, os.urandom(16)], shadow=True, variant="challenger",
-                       features=matrix((1, 2.5, 0), (NAN, NAN, NAN), (3, 4, 2))))  # fmt: skip
+    features = matrix((1, 2.5, 0), (NAN, NAN, NAN), (3, 4, 2))
+    what = {"customers": [mine, None, os.urandom(16)], "shadow": True, "variant": "challenger", "features": features}
+    ours.append(record(3, at=1_790_000_000.25, **what))
     assert ours.close()
 
     first, second, third = _rows(url)
@@ -101,8 +103,6 @@ def test_features_of_a_contract_come_back_as_they_went_in(url: str, spool: Path,
 
 
 def test_reading_can_be_narrowed(url: str, spool: Path) -> None:
-    import datetime as dt
-
     mine = os.urandom(16)
     ours = log(url, spool)
     ours.append(record(request_id="old", at=1_000.0))
