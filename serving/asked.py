@@ -25,8 +25,8 @@ _SHOWN = 80
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a caller may say besides the customers; both protocols call it `parameters`.
 
-    `threshold` takes the place of the one with the highest expected profit; `explain` asks for the reasons, the `top` of
-    them in words; with `partial`, customers who can be answered are, and the others get their faults."""
+    `threshold` takes the place of the one with the highest expected profit; `explain` asks for the reasons, the `top`
+    of them in words; with `partial`, customers who can be answered are, and the others get their faults."""
 
     threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
     explain: bool = False
@@ -72,6 +72,13 @@ WIDTHS = {
     **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
 }
 """NumPy's name for each datatype of fixed width."""
+
+RANGES = {
+    name: (0 if name.startswith("U") else -(2 ** (bits - 1)), 2 ** (bits - (0 if name.startswith("U") else 1)) - 1)
+    for bits in (8, 16, 32, 64)
+    for name in (f"INT{bits}", f"UINT{bits}")
+}
+"""The lowest and highest value of each datatype of whole numbers."""
 
 _LENGTH = struct.Struct("<I")
 

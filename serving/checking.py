@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -44,7 +44,7 @@ def check(contract: Contract, asked: Asked, *, map_unknown: bool = False) -> Che
     """The request under the contract, with every fault of its customers. `map_unknown` takes unknown categories for the
     column's "other", where it has one.
 
-    Raises InvalidValuesError for faults that are no single customer's: tensors that are no field, or that are lacking."""
+    Raises InvalidValuesError for faults that are no single customer's: tensors that are no field, or are lacking."""
     return _Check(contract, asked, map_unknown).run()
 
 
@@ -135,9 +135,10 @@ class _Check:
         """The values of one field for Arrow; those of a wrong type are refused, and null."""
         column = self.contract.columns.get(own_name)
         textual = column is None or column.type == "category"
+        read: Callable[[object], str | float | None] = _name if column is None else _text if textual else _number
         values: list[str | float | None] = []
         for row, given in enumerate(self.asked.values[name]):
-            value = None if given is None or given is ABSENT else _text(given) if textual else _number(given)
+            value = None if given is None or given is ABSENT else read(given)
             if value is None and given is not None and given is not ABSENT:
                 self._refuse_value(row, own_name, name, f"is not {'text' if textual else 'a number'}")
             values.append(value)
@@ -151,6 +152,11 @@ class _Check:
             return values
         known = {*column.categories, *column.cleaning.spelling, *self.contract.validation.missing, None}
         return pa.array([value if value is None or value.strip() in known else other for value in values.to_pylist()])
+
+
+def _name(value: object) -> str | None:
+    """What may name a customer: a truth value does not."""
+    return None if isinstance(value, bool) else _text(value)
 
 
 def _text(value: object) -> str | None:

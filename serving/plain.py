@@ -33,8 +33,8 @@ Key = str | int
 
 @dataclass(slots=True)
 class Columns:
-    """Customers as the graph takes them: `keys` (n) where they were asked by id; `matrix` (n, k), null as NaN; `absent`,
-    the positions of columns that are to come from the online store (of all customers alike)."""
+    """Customers as the graph takes them: `keys` (n) where they were asked by id; `matrix` (n, k), null as NaN;
+    `absent`, the positions of columns that are to come from the online store (of all customers alike)."""
 
     keys: Sequence[Key] | None
     matrix: npt.NDArray[np.float64]
@@ -247,9 +247,9 @@ class _Reader:
     def _codes_of(self, raw: bytes, count: int) -> npt.NDArray[np.float64] | None:
         """Codes of texts that stand behind their lengths.
 
-        Each known text becomes one byte that no ASCII has. What is left of any other has zeros in its length, which no code has; so
-        `count` codes and nothing else are exactly the elements. Holds for ASCII without zeros of less than 128 letters,
-        in less than 16 MiB."""
+        Each known text becomes one byte that no ASCII has. What is left of any other has zeros in its length, which no
+        code has; so `count` codes and nothing else are exactly the elements. Holds for ASCII without zeros of less than
+        128 letters, in less than 16 MiB."""
         if self.marks is None or len(raw) >= _BEYOND or not raw.isascii():
             return None
         for framed, mark in self.marks:

@@ -10,19 +10,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from churn.domain.formula import nearest
-from serving.asked import PLAIN_OPTIONS, WIDTHS, Asked, Options, Tensor, shown
+from serving.asked import PLAIN_OPTIONS, RANGES, WIDTHS, Asked, Options, Tensor, shown
 from serving.documents import shaped
 from serving.errors import Fault, InvalidValuesError, MalformedError
 from serving.plain import Columns, Plain
 
-_RANGES = {
-    name: (0 if name.startswith("U") else -(2 ** (bits - 1)), 2 ** (bits - (0 if name.startswith("U") else 1)) - 1)
-    for bits in (8, 16, 32, 64)
-    for name in (f"INT{bits}", f"UINT{bits}")
-}
 _HOLDS: dict[str, tuple[type, ...]] = {
     "BOOL": (bool,),
-    **dict.fromkeys(_RANGES, (int,)),
+    **dict.fromkeys(RANGES, (int,)),
     **dict.fromkeys(("FP16", "FP32", "FP64"), (int, float)),
     "BYTES": (str,),
 }
@@ -111,7 +106,9 @@ def options(parameters: Mapping[str, Any]) -> tuple[Options, bool]:
     known = [*Options.__struct_fields__, BINARY_OUTPUT]
     for name in own:
         if name not in known:
-            raise MalformedError([Fault(f"parameters.{shown(name)}", f"is no parameter; {nearest(shown(name), known)}")])
+            raise MalformedError(
+                [Fault(f"parameters.{shown(name)}", f"is no parameter; {nearest(shown(name), known)}")]
+            )
     return shaped(own, Options, "parameters") if own else PLAIN_OPTIONS, binary
 
 
@@ -158,9 +155,9 @@ def _refuse_other_types(tensors: Sequence[Tensor], values: Mapping[str, Sequence
 def _is(datatype: str, value: object) -> bool:
     if not isinstance(value, _HOLDS[datatype]) or (isinstance(value, bool) and datatype != "BOOL"):
         return False
-    if isinstance(value, int) and datatype in _RANGES:
-        low, high = _RANGES[datatype]
-        return low <= value <= high
+    if isinstance(value, int) and datatype in RANGES:
+        low, high = RANGES[datatype]
+        return bool(low <= value <= high)
     return True
 
 

@@ -78,6 +78,10 @@ def test_an_integer_key_takes_integers(value: object) -> None:
     assert list(faults(of, {"account": value})) == ["instances[0].account"]
 
 
+def test_a_truth_value_names_no_customer() -> None:
+    assert faults(bundles.shop(), {"customer_id": True, **ANN}) == {"instances[0].customer_id": "is not text"}
+
+
 def test_ids_are_trimmed_as_in_training() -> None:
     assert check(bundles.shop(), asked({"customer_id": " ann "})).ids == ["ann"]
 
