@@ -164,9 +164,10 @@ def open_reader(
 
     Nothing is connected before it is needed. `deadline` is in seconds. Raises UserError when the layout is another
     version's, or not the contract's."""
-    return Reader(
-        _store(settings, contract, online, deadline), Values(contract, online), online.ttl_days, breaker or Breaker()
-    )
+    if breaker is None:  # a file that is away costs nothing to ask for, and is back as soon as it is written
+        breaker = Breaker(longest=1.0) if sqlite_file(settings.online_store) else Breaker()
+    store = _store(settings, contract, online, deadline)
+    return Reader(store, Values(contract, online), online.ttl_days, breaker)
 
 
 def _store(settings: Settings, contract: Contract, online: Online, deadline: float) -> Store:
