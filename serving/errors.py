@@ -77,7 +77,7 @@ class Failure:
 
 
 def refusal(failures: Sequence[Failure]) -> FaultyRequestError:
-    """All failures of a request as one, in the order of the customers; of several kinds, values that are wrong come first."""
+    """All failures of a request as one, in the order of the customers; of several kinds, wrong values come first."""
     kinds = {failure.kind for failure in failures}
     first = next(kind for kind in (InvalidValuesError, UnknownCustomerError, StaleCustomerError) if kind in kinds)
     return first([failure.fault for failure in sorted(failures, key=lambda one: one.row)])
@@ -135,11 +135,12 @@ class UnavailableError(RequestError):
 
 
 class RouteError(RequestError):
-    """An address, or a method, that this server does not have."""
+    """An address, or a method, that this server does not have; of a wrong method, `allow` are those that would do."""
 
     grpc = "NOT_FOUND"
 
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(f"{status.phrase.lower()}: this server has no such address or method")
+    def __init__(self, status: HTTPStatus, allow: str = "") -> None:
+        problem = f"{status.phrase.lower()}: this server has no such address or method"
+        super().__init__(problem, headers={"allow": allow} if allow else None)
         self.status = status
         self.code = status.phrase.lower().replace(" ", "_")

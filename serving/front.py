@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from serving.access.headers import security_headers
 from serving.answers import Answers
 from serving.call import Call, request_id, traceparent
 from serving.desk import Desk
-from serving.errors import MediaTypeError, TooLargeError
+from serving.errors import MediaTypeError, RouteError, TooLargeError
 
 Headers = list[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -79,13 +80,15 @@ class Front:
             await self._behind(scope, receive, send)
             return
         path = scope["path"]
-        hot = self._hot.get(path) if scope["method"] == "POST" else None
+        hot = self._hot.get(path)
         headers = dict(scope["headers"])
         request = Request(path, headers, _call(hot[0] if hot else _route(path), scope, headers), receive)
         try:
             if hot is None:
                 await self._pass_on(request, scope, send)
                 return
+            if scope["method"] != "POST":
+                raise RouteError(HTTPStatus.METHOD_NOT_ALLOWED, allow="POST")  # noqa: TRY301 - told below like others
             self._desk.admit(request.call, hot[1])
             response = await hot[2](request)
         except DisconnectedError:
@@ -162,7 +165,7 @@ class Front:
         await self._behind(scope | {"churn.call": request.call}, self._bounded(request), self._watched(request, send))
 
     def _scope_of(self, method: str, path: str) -> Scope | None:
-        """What a route behind needs; None for probes and for what Prometheus scrapes, which say nothing of customers."""
+        """What a route behind needs; None for probes and what Prometheus scrapes, which say nothing of customers."""
         if method == "GET" and (path in self._probes or path == "/metrics" or path.startswith("/v2/health/")):
             return None
         return "admin" if path.startswith("/v2/repository/") and method == "POST" else "predict"

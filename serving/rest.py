@@ -58,7 +58,7 @@ def application(
     model: ChurnModel, data_plane: Any, repository: Any, own: Repository, render_metrics: Callable[[], bytes]
 ) -> FastAPI:
     """The routes that are not on the hot path: KServe's own, and what describes the model."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
     async def told_metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(render_metrics), media_type=metrics.CONTENT_TYPE)

@@ -39,7 +39,7 @@ def translate(error: Exception) -> RequestError:
     if isinstance(error, kserve_errors.ModelNotFound):
         return UnknownModelError("this server has no model of that name")
     if isinstance(error, HTTPException):
-        return RouteError(HTTPStatus(error.status_code))
+        return RouteError(HTTPStatus(error.status_code), (error.headers or {}).get("Allow", ""))
     if isinstance(error, _MALFORMED):
         return MalformedError([Fault(BODY, "is not a request of the protocol")])
     if isinstance(error, _NOT_READY):
