@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -44,14 +43,18 @@ def shop(settings: Settings) -> Version:
     return loader(settings).load("shop", bundles.publish(settings, bundles.shop()))
 
 
-@pytest.fixture
-def trained(tmp_path: Path) -> Callable[..., Version]:
-    """Trains and loads versions into a home of the test's own; arguments are those of `bundles.publish`."""
-    settings = bundles.settings_of(tmp_path / "home")
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Version]:
+    """Trains and loads versions; arguments are those of `bundles.publish`. The same is trained once."""
+    settings = bundles.settings_of(tmp_path_factory.mktemp("trained"))
+    known: dict[Any, Version] = {}
 
     def train(of: Contract | None = None, **changes: Any) -> Version:
-        variant = bundles.publish(settings, of or bundles.shop(), **changes)
-        return loader(settings).load("shop", variant)
+        of = of or bundles.shop()
+        key = (of.digest, *sorted(changes.items()))
+        if key not in known:
+            known[key] = loader(settings).load("shop", bundles.publish(settings, of, **changes))
+        return known[key]
 
     return train
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from serving.errors import (
 )
 from serving.metrics import Metrics
 from serving.settings import ServingSettings
-from serving.version import Loader, Version
+from serving.version import PROVENANCE, Loader, Version
 from tests import bundles
 from tests.unit.serving.conftest import answers, asked, loader, predictions
 
@@ -183,11 +182,11 @@ def test_the_contract_is_described_to_the_log_and_the_time_to_load_measured(home
     assert metrics.load_seconds._value.get() > 0
 
 
-def test_the_training_date_is_what_promotion_left_beside_the_bundle(trained: Callable[..., Version]) -> None:
-    version = trained()
-    assert version.trained_as_of is None
-    (version.bundle.folder / "provenance.json").write_text('{"as_of": "2026-03-01T00:00:00Z", "run": "r1"}')
-    assert trained(version=2).trained_as_of == "2026-03-01T00:00:00Z"
+def test_the_training_date_is_what_promotion_left_beside_the_bundle(home: Settings) -> None:
+    variant = bundles.publish(home, bundles.shop())
+    assert loader(home).load("shop", variant).trained_as_of is None
+    Path(variant.bundle, PROVENANCE).write_text('{"as_of": "2026-03-01T00:00:00Z", "run": "r1"}')
+    assert loader(home).load("shop", variant).trained_as_of == "2026-03-01T00:00:00Z"
 
 
 def test_unusual_values_are_those_outside_of_training_and_those_missing(shop: Version) -> None:
