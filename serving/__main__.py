@@ -25,7 +25,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default=launch.HOST, help="where to listen (default %(default)s: this machine alone)")
     parser.add_argument("--http-port", type=_port, default=launch.HTTP_PORT, help="v1 and v2 (default %(default)s)")
     parser.add_argument("--grpc-port", type=_port, default=launch.GRPC_PORT, help="v2 (default %(default)s)")
-    parser.add_argument("--workers", type=_workers, default=1, help="processes that share the ports (default %(default)s)")
+    parser.add_argument(
+        "--workers", type=_workers, default=1, help="processes that share the ports (default %(default)s)"
+    )
     return parser
 
 

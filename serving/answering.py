@@ -38,7 +38,7 @@ class Answering:
         lineup = self.lineup
         resolved = await lineup.champion.resolve(asked)
         challenged = lineup.meets_challenger(resolved.ids)
-        judged = []
+        judged: list[Judged] = []
         if challenged and lineup.mode == "split":
             judged, challenged = await self._challenger(lineup, asked, resolved, challenged)
         judged += await self._champion(lineup, asked, resolved, {row for one in judged for row in one.rows})
@@ -114,7 +114,7 @@ class Answering:
 async def _judged(
     version: Version, role: str, rows: Sequence[int], columns: npt.NDArray[np.float64], asked: Asked
 ) -> Judged:
-    """A few customers at once, in the loop; many, or their reasons, in a thread, so that others are not kept waiting."""
+    """A few customers at once, in the loop; many, or their reasons, in a thread: others are not kept waiting."""
     if len(rows) > INLINE or (asked.options.explain and len(rows) > EXPLAINED_INLINE):
         return await asyncio.to_thread(judge, version, role, rows, columns, asked.options)
     return judge(version, role, rows, columns, asked.options)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UnsetType
 
-from churn.domain import decision
 from churn.domain.explanation import Contributions, Reason, reasons
 from serving.asked import Options
 from serving.errors import Failure, refusal
@@ -56,18 +55,22 @@ class Answers:
 
     @property
     def risk(self) -> list[str]:
-        """The risk level in words."""
-        return [LEVELS[level] for level in self.level]
+        """The risk level in words; empty for customers without an answer."""
+        found: list[str] = [LEVELS[level] for level in self.level]
+        for row in self.failures:
+            found[row] = ""
+        return found
 
     @property
     def confidence(self) -> list[float]:
         """The probability of the likelier of the two outcomes."""
-        return [p if p >= 0.5 else 1.0 - p for p in self.probability]  # noqa: PLR2004 - decision.confidence, of many
+        return [p if p >= 0.5 else 1.0 - p for p in self.probability]
 
     @property
     def one_version(self) -> int | None:
         """The version that answered, when there is only one."""
-        return self.version[0] if len(set(self.version)) == 1 else None
+        found = set(self.version) - {0}  # of customers without an answer
+        return found.pop() if len(found) == 1 else None
 
     @property
     def one_variant(self) -> str:

@@ -68,8 +68,8 @@ class _Check:
             raise InvalidValuesError([*self.shared, *(failure.fault for failure in self.failures)])
         columns = np.full(given.shape, np.nan)
         columns[:, [raw.index(name) for name in named]] = encoding.encode(self.contract, table, named)
-        ids = table[names.key(self.contract)].to_pylist() if id_name else [None] * self.asked.count
-        ids = [UNSET if key is None else key for key in ids]
+        keys = table[names.key(self.contract)].to_pylist() if id_name else [None] * self.asked.count
+        ids: list[str | int | UnsetType] = [UNSET if key is None else key for key in keys]
         return Checked(ids, id_name or CUSTOMER_ID, columns, given, self.failures)
 
     def _given(self, name: str | None) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,8 @@ from serving.translation import translate
 
 log = logging.getLogger(__name__)
 
+_AT_THE_DOOR = (401, 403, 429)
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -49,6 +51,8 @@ class Desk:
         if type(refusal) is RequestError:
             log.error("a request to %s failed", call.route, exc_info=error)
         self.recorder.refused(call, error)
+        if refusal.status in _AT_THE_DOOR:
+            self.metrics.refused.labels(refusal.code).inc()
         return refusal
 
     def ended(self, call: Call, status: int, variant: str = "") -> None:

@@ -40,7 +40,7 @@ def _lenient(body: bytes) -> Any:
 
 
 def shaped(document: Any, kind: type[T], within: str = "") -> T:
-    """A document as a structure. Raises MalformedError that names the place, `within` the request, where it is not one."""
+    """A document as a structure. Raises MalformedError with the place, `within` the request, where it is not one."""
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:

@@ -61,13 +61,10 @@ def _version(version: Version) -> dict[str, Any]:
 
 def _feature(contract: Contract, name: str) -> dict[str, Any]:
     column = contract.columns[name]
-    found: dict[str, Any] = {"type": column.type, "nullable": column.nullable}
-    for key, value in (
-        ("description", column.description),
-        ("unit", column.unit),
-        ("range", column.range),
-        ("categories", column.categories),
-    ):
-        if value:
-            found[key] = value
-    return found
+    told = {
+        "description": column.description,
+        "unit": column.unit,
+        "range": column.range,
+        "categories": column.categories,
+    }
+    return {"type": column.type, "nullable": column.nullable} | {key: value for key, value in told.items() if value}

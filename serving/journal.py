@@ -47,7 +47,8 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever is in the message."""
-        line = {"time": now(), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        line: dict[str, object] = {"time": now(), "level": record.levelname, "logger": record.name}
+        line["message"] = record.getMessage()
         if record.exc_info:
             line["exception"] = _unfolded(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False)
@@ -58,7 +59,9 @@ def _unfolded(error: BaseException | None) -> list[str]:
     found = []
     while error is not None:
         stack = traceback.extract_tb(error.__traceback__)
-        found.append(f"{type(error).__name__} at " + " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(stack)))
+        found.append(
+            f"{type(error).__name__} at " + " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(stack))
+        )
         error = error.__cause__ or error.__context__
     return found
 

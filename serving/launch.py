@@ -55,9 +55,7 @@ def serve(settings: Settings, model: str, where: Where) -> int:
     def work() -> int:
         from serving.server import Options, PredictorServer
 
-        options = Options(
-            settings, serving, store, http, grpc, access, tls, workers=where.workers
-        )
+        options = Options(settings, serving, store, http, grpc, access, tls, workers=where.workers)
         PredictorServer(options, model, document).serve()
         return 0
 

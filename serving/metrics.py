@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -18,8 +18,6 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -34,7 +32,7 @@ _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 class Metrics:
     """The predictor's own metrics. Cheap to count: children are looked up once.
 
-    Each process makes one; in a worker of several, PROMETHEUS_MULTIPROC_DIR must be set before this module is imported."""
+    Each process makes one; in a worker of several, PROMETHEUS_MULTIPROC_DIR is set before this module is imported."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -43,7 +41,11 @@ class Metrics:
             "churn_requests", "Requests that were answered or refused.", ["route", "status", "variant"], registry=own
         )
         self.seconds = Histogram(
-            "churn_request_duration_seconds", "From the first byte to the answer.", ["route"], registry=own, buckets=_LATENCY
+            "churn_request_duration_seconds",
+            "From the first byte to the answer.",
+            ["route"],
+            registry=own,
+            buckets=_LATENCY,
         )
         self.predictions = Counter(
             "churn_predictions", "Customers who were answered, by risk.", ["risk", "variant"], registry=own
@@ -58,14 +60,20 @@ class Metrics:
             registry=own,
         )
         self.online_seconds = Histogram(
-            "churn_online_store_duration_seconds", "Reads of the online store.", ["outcome"], registry=own, buckets=_LATENCY
+            "churn_online_store_duration_seconds",
+            "Reads of the online store.",
+            ["outcome"],
+            registry=own,
+            buckets=_LATENCY,
         )
         self.online_misses = Counter(
-            "churn_online_store_misses", "Customers of whom the online store holds nothing, or nothing fresh.", registry=own
+            "churn_online_store_misses",
+            "Customers of whom the online store holds nothing, or nothing fresh.",
+            registry=own,
         )
         self.model_info = Gauge(
             "churn_model_info",
-            "The versions that serve: always 1.",
+            "The versions that have served: 1 for those that do now.",
             ["model", "version", "digest", "role"],
             registry=own,
             multiprocess_mode="livemax",
@@ -80,7 +88,11 @@ class Metrics:
             "churn_model_load_failures", "Versions that could not be loaded, and tries to.", ["role"], registry=own
         )
         self.log_rows = Gauge(
-            "churn_log_rows", "Predictions on their way to the database.", ["place"], registry=own, multiprocess_mode="livesum"
+            "churn_log_rows",
+            "Predictions on their way to the database.",
+            ["place"],
+            registry=own,
+            multiprocess_mode="livesum",
         )
         self.log_written = Counter("churn_log_written_rows", "Predictions written to the database.", registry=own)
         self.log_lost = Counter("churn_log_lost_rows", "Predictions that could not be kept.", registry=own)
@@ -92,8 +104,21 @@ class Metrics:
         )
         self.refused = Counter("churn_access_refused", "Requests refused at the door.", ["reason"], registry=own)
         self.suspicious = Counter(
-            "churn_suspicious_callers", "Callers that walk through ids, or send far values.", ["caller", "kind"], registry=own
+            "churn_suspicious_callers",
+            "Callers that walk through ids, or send far values.",
+            ["caller", "kind"],
+            registry=own,
         )
+        self.access_stale = Gauge(
+            "churn_access_stale_files",
+            "Files of keys or certificates whose newest content cannot be used.",
+            registry=own,
+            multiprocess_mode="livemax",
+        )
+        self.audit_lost = Gauge(
+            "churn_audit_lost_lines", "Lines that the audit could not write.", registry=own, multiprocess_mode="livesum"
+        )
+        self._served: set[tuple[str, str, str, str]] = set()
         if _DIRECTORY not in os.environ:
             ProcessCollector(registry=own)
             PlatformCollector(registry=own)
@@ -132,19 +157,16 @@ class Metrics:
         self._online(outcome).observe(seconds)
 
     def serving(self, model: str, versions: Mapping[str, tuple[int, str]]) -> None:
-        """Which versions serve now, by role."""
-        self.model_info.clear()
-        for role, (version, digest) in versions.items():
-            self.model_info.labels(model, str(version), digest[:12], role).set(1)
+        """Which versions serve now, by role; those that did are 0 from now on."""
+        now = {(model, str(version), digest[:12], role) for role, (version, digest) in versions.items()}
+        for labels in now | self._served:
+            self.model_info.labels(*labels).set(float(labels in now))
+        self._served = now
 
-    def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        """Adds what is only known when it is asked for."""
-
-        class Asked(Collector):
-            def collect(self) -> Iterable[Metric]:
-                return collect()
-
-        self._own.register(Asked())
+    def stale(self, count: int, audit_lost: int) -> None:
+        """How many files of keys or certificates have newer content that is not in use; lines the audit has lost."""
+        self.access_stale.set(count)
+        self.audit_lost.set(audit_lost)
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes, of all workers."""
@@ -153,7 +175,7 @@ class Metrics:
         from prometheus_client.multiprocess import MultiProcessCollector
 
         everything = CollectorRegistry()
-        MultiProcessCollector(everything)
+        MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
         return generate_latest(everything)
 
 
@@ -168,10 +190,3 @@ def observe_many(child: Histogram, values: npt.NDArray[np.float64], bounds: Sequ
     for bucket, count in zip(child._buckets, counts.tolist(), strict=True):  # noqa: SLF001
         if count:
             bucket.inc(count)
-
-
-def gauge(name: str, help_text: str, value: float) -> Metric:
-    """A gauge that is made when it is asked for."""
-    family = GaugeMetricFamily(name, help_text)
-    family.add_metric([], value)
-    return family

@@ -38,8 +38,8 @@ EXPLAINED = {
     "reason_columns": "BYTES",
     "method": "BYTES",
 }
-"""What comes with `explain`: `contributions` (n, k) by the contract's columns, the strongest `reasons` (n, top) in words
-and their columns."""
+"""What comes with `explain`: `contributions` (n, k) by the contract's columns, the strongest `reasons` (n, top) in
+words, and their columns."""
 
 ERROR = "error"
 """What comes with `partial`: why a customer has no answer; empty for those who have one."""

@@ -70,9 +70,10 @@ class Plain:
             values = [one.get(name, ABSENT) for name in self._names]
             absent = [place for place, value in enumerate(values) if value is ABSENT] if ABSENT in values else []
             named = len(one) - len(values) + len(absent)  # fields that are no column
-            if named and (named > 1 or (key := self._key_of(one)) is None):
+            key = self._key_of(one) if named else None
+            if named and (named > 1 or key is None):
                 return None
-            if named:
+            if named and key is not None:
                 keys.append(key)
             if first is None:
                 first = absent

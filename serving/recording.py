@@ -40,7 +40,7 @@ class Recorder:
         far = 0
         for one in judged:
             self._append(call, ids, one, call.elapsed, shadow=False)
-            counts = {name: one.level.count(place) for place, name in enumerate(LEVELS)}
+            counts: dict[str, int] = {name: one.level.count(place) for place, name in enumerate(LEVELS)}
             self._metrics.answered(one.version.variant.version, one.role, counts, one.probability)
             far += self._count_unusual(one)
         if call.caller is not None and (ids is not None or far):
@@ -104,5 +104,7 @@ class Recorder:
             return 0
         missing = np.isnan(one.columns)
         outside = odd & ~missing
-        self._metrics.unusual_values(one.version.contract.raw, missing.sum(axis=0).tolist(), outside.sum(axis=0).tolist())
+        self._metrics.unusual_values(
+            one.version.contract.raw, missing.sum(axis=0).tolist(), outside.sum(axis=0).tolist()
+        )
         return int(outside.any(axis=1).sum())

@@ -92,7 +92,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
         self._rest.serve(self._front, self._tls.ssl_context() if self._tls else None)
         self._rpc = RpcServer(*parts, address=str(options.grpc), grace_s=GRACE_S, shared=options.workers > 1)
         self._servicer = Servicer(desk, *parts, own)
-        self._told_to_stop = False
+        self._told_to_stop = asyncio.Event()
 
     def serve(self) -> None:
         """Serves until SIGTERM or SIGINT, then answers what was asked. Raises UserError for a port taken meanwhile."""
@@ -103,9 +103,9 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
 
     def stop(self, _signal: int) -> None:
         """What KServe does on a signal: here, to begin to leave. A second one leaves at once."""
-        if self._told_to_stop:
+        if self._told_to_stop.is_set():
             self._rest.leave()
-        self._told_to_stop = True
+        self._told_to_stop.set()
 
     async def _serve_until_signal(self) -> None:
         options = self._options
@@ -133,8 +133,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
 
     async def _leave_when_told(self) -> None:
         """Says that it is not ready, still answers for a while, and hangs up after each answer; then takes no more."""
-        while not self._told_to_stop:
-            await asyncio.sleep(0.05)
+        await self._told_to_stop.wait()
         self._model.ready = False
         self._front.leaving = True
         await self._rpc.say(serving=False)
@@ -148,6 +147,8 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
             await asyncio.to_thread(self._access.refresh)
             if self._tls is not None:
                 await asyncio.to_thread(self._tls.refresh)
+            stale = [*self._access.problems, *([self._tls.problem] if self._tls and self._tls.problem else [])]
+            self._metrics.stale(len(stale), self._access.audit.lost)
             self._logbook.measure()
 
     async def _greet(self) -> None:

@@ -103,7 +103,9 @@ def _jsonable(output: Output) -> list[Any]:
 def _wanted(given: WantedOutput) -> Wanted:
     binary = given.parameters.get("binary_data", UNSET)
     if binary is not UNSET and not isinstance(binary, bool):
-        raise MalformedError([Fault(f"outputs.{shown(given.name)}.parameters.binary_data", "is neither true nor false")])
+        raise MalformedError(
+            [Fault(f"outputs.{shown(given.name)}.parameters.binary_data", "is neither true nor false")]
+        )
     return Wanted(given.name, binary)
 
 

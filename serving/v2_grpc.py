@@ -38,7 +38,7 @@ def read(message: Any) -> Tensors:
         raise MalformedError([Fault("inputs", "is empty")])
     own, binary = PLAIN_OPTIONS, bool(raw)
     if message.parameters:
-        own, asked_binary = options({name: _parameter(value) for name, value in message.parameters.items()})
+        own, asked_binary = options({name: _parameter(name, value) for name, value in message.parameters.items()})
         binary = binary or asked_binary
     wanted = [Wanted(one.name) for one in message.outputs]
     if wanted:
@@ -94,6 +94,13 @@ def _values(one: Any) -> list[Any]:
         raise MalformedError([Fault(f"inputs.{shown(one.name)}", "is not UTF-8")]) from error
 
 
-def _parameter(given: Any) -> Any:
+def _parameter(name: str, given: Any) -> Any:
+    """The protocol's messages have no fractions: a threshold comes as text."""
     kind = given.WhichOneof("parameter_choice")
-    return None if kind is None else getattr(given, kind)
+    value = None if kind is None else getattr(given, kind)
+    if name != "threshold" or not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value

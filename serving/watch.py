@@ -20,7 +20,7 @@ INTERVAL_S = 1.0
 
 
 class Follower:
-    """Keeps `answering` at what the document of its model says. `load` builds the first line-up, before there is one."""
+    """Keeps `answering` at what the document of its model says; `load` builds the first line-up."""
 
     def __init__(self, store: TrafficStore, loader: Loader, metrics: Metrics) -> None:
         self._store, self._loader, self._metrics = store, loader, metrics
@@ -50,7 +50,9 @@ class Follower:
             await self.catch_up(answering)
         except Exception as error:
             self._complain("champion", answering, error)
-            raise UnavailableError("what the traffic document names cannot be loaded; the former version serves") from error
+            raise UnavailableError(
+                "what the traffic document names cannot be loaded; the former version serves"
+            ) from error
 
     async def catch_up(self, answering: Answering) -> None:
         """Puts the document's line-up in charge, unless it is; those who are no longer in it are closed later."""
@@ -111,7 +113,7 @@ class Follower:
 
 
 def _is_as(document: Traffic, lineup: Lineup) -> bool:
-    """Whether the line-up is what the document says. One without its challenger is not, so that loading is tried again."""
+    """Whether the line-up is what the document says. One without its challenger is not: loading it is tried again."""
     challenger = lineup.challenger.variant if lineup.challenger else None
     return (document.champion, document.challenger, document.share, document.mode) == (
         lineup.champion.variant,
