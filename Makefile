@@ -8,7 +8,7 @@ BIN := .venv/bin
 ROLES := data-processing model-training model-serving monitoring
 COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet $(UPGRADE)
 
-.PHONY: demo install test lint format lock check-locks clean
+.PHONY: demo install test bench-serving lint format lock check-locks clean
 
 demo: install
 	$(BIN)/churn demo
@@ -17,6 +17,17 @@ install: .venv/.installed $(ROLES:%=.venvs/%/.installed)
 
 test: install
 	$(BIN)/pytest --cov --cov-report=term
+
+# Serving side by side with its peers, about 15 minutes; it needs wrk and h2load: apt install wrk nghttp2-client
+# `make bench-serving BENCH="--quick --out serving.json"` takes 4. Without MLServer, its rows are left out.
+bench-serving: install
+	-$(MAKE) --no-print-directory .venvs/mlserver/.installed
+	$(BIN)/python -m tests.benchmarks.serving $(BENCH)
+
+.venvs/mlserver/.installed: tests/benchmarks/serving/mlserver.lock | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venvs/mlserver
+	$(UV) pip sync --quiet --require-hashes --python .venvs/mlserver/bin/python $<
+	@touch $@
 
 lint: install check-locks
 	$(BIN)/ruff check .
