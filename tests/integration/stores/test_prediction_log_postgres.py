@@ -284,10 +284,7 @@ def test_a_connection_that_the_server_ends_is_made_again(url: str, spool: Path) 
     eventually(lambda: ours.status().written_rows == 1)
     ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     for number in range(2, 6):
-        ask(
-            url,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'churn prediction log'",
-        )
+        ask(url, f"{ending} WHERE application_name = 'churn prediction log'")
         ours.append(record())
         eventually(lambda: ours.status().written_rows == number)  # noqa: B023
     ours.close()
@@ -360,14 +357,12 @@ def test_postgresql_may_stop_and_start_again(tmp_path: Path) -> None:
             subprocess.run([*control, "stop", "-m", mode, "-w"], check=True, capture_output=True)
             some(300)
             eventually(lambda: bool(ours.status().last_error))
-            subprocess.run(
-                [*control, "start", "-w", "-o", options, "-l", str(data / "log")], check=True, capture_output=True
-            )
+            subprocess.run([*control, "start", *start], check=True, capture_output=True)
             some(200)
         assert ours.close(60)
 
         found = ask(url, "SELECT request_id FROM predictions ORDER BY ctid")
-        assert sorted(name for (name,) in found) == written
+        assert [name for (name,) in found] == written
         assert ours.status().lost_rows == 0
 
 
