@@ -33,8 +33,7 @@ class Answering:
     async def answer(self, asked: Asked, call: Call) -> Answers:
         """One answer for each customer, in order. Raises RequestError with every fault of the request; asked to be
         `partial`, it gives what it can, and each fault to its own customer."""
-        if asked.count > self._batch_limit:
-            raise TooLargeError(f"{asked.count} customers are more than {self._batch_limit} in one request")
+        self.refuse_too_many(asked)
         lineup = self.lineup
         resolved = await lineup.champion.resolve(asked)
         challenged = lineup.meets_challenger(resolved.ids)
@@ -52,6 +51,11 @@ class Answering:
         if challenged and lineup.mode == "shadow":
             self._start_shadow(lineup, asked, resolved, challenged, call)
         return answers
+
+    def refuse_too_many(self, asked: Asked) -> None:
+        """Raises TooLargeError for a batch above the limit."""
+        if asked.count > self._batch_limit:
+            raise TooLargeError(f"{asked.count} customers are more than {self._batch_limit} in one request")
 
     async def _champion(self, lineup: Lineup, asked: Asked, resolved: Resolved, taken: set[int]) -> list[Judged]:
         """What the champion says of all who are not `taken`, and have no fault; adds the faults it finds."""

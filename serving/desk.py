@@ -40,6 +40,7 @@ class Desk:
         """The answers to an admitted request. Raises RequestError."""
         if call.caller is not None:
             if asked.count > 1:
+                self.model.answering.refuse_too_many(asked)  # a rate does not pay for what a shape merely claims
                 self.access.charge(call.caller, asked.count, call.credentials, call.peer, call.trace)
             if asked.options.explain:
                 self.access.require(call.caller, "explain", call.credentials, call.peer, call.trace)

@@ -43,6 +43,7 @@ class Request:
     headers: dict[bytes, bytes]
     call: Call
     receive: Receive
+    answered: bool = False
 
 
 @dataclass(slots=True)
@@ -95,7 +96,8 @@ class Front:
             return
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told anything
             response = self._refused(request, error)
-        await self._answer(request.call, response, send)
+        if not request.answered:
+            await self._answer(request.call, response, send)
 
     async def _predict(self, request: Request) -> Response:
         _refuse_media(request, JSON)
@@ -178,6 +180,7 @@ class Front:
                 secure = self._secure_docs if request.path == DOCS else self._secure
                 message = message | {"headers": [*message.get("headers", ()), *self._common(request.call, secure)]}
                 self._desk.ended(request.call, message["status"])
+                request.answered = True
             await send(message)
 
         return watched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,8 @@ _NOT_SUPPORTED = (NotImplementedError, kserve_errors.UnsupportedProtocol)
 HANDLED = (RequestError, HTTPException, kserve_errors.ModelNotFound, *_MALFORMED, *_NOT_READY, *_NOT_SUPPORTED)
 
 _TOLD = 20
+_TOLD_BYTES = 6000
+"""Of a status' text as gRPC spells it; clients take no more than 8 KiB of headers."""
 
 
 def translate(error: Exception) -> RequestError:
@@ -64,6 +67,13 @@ def rest_body(refusal: RequestError, *, open_inference: bool) -> dict[str, Any]:
 
 def grpc_message(refusal: RequestError) -> str:
     """The text of a gRPC status: the message, or one line a fault, not more than a header may hold."""
-    lines = [f"{fault.path} {fault.problem}" for fault in refusal.details[:_TOLD]]
-    more = [f"and {len(refusal.details) - _TOLD} more"] if len(refusal.details) > _TOLD else []
+    lines: list[str] = []
+    left = _TOLD_BYTES
+    for fault in refusal.details[:_TOLD]:
+        line = f"{fault.path} {fault.problem}"
+        left -= len(quote(line))
+        if left < 0:
+            break
+        lines.append(line)
+    more = [f"and {len(refusal.details) - len(lines)} more"] if len(refusal.details) > len(lines) else []
     return "\n".join([*lines, *more]) or refusal.message

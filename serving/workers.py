@@ -13,11 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
 MOST = 64
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_LOOKS_EVERY_S = 0.05
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SETTLED_S = 60.0
 """A worker that has lived so long is replaced at once when it dies."""
 
@@ -49,7 +52,7 @@ class _Supervisor:
         self._wait = _FIRST_WAIT_S
 
     def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             signal.signal(number, self._leave)
         for _ in range(self._count):
             self._start()
@@ -71,32 +74,52 @@ class _Supervisor:
         return code
 
     def _start(self) -> None:
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                code = self._work()
-            except SystemExit as ended:
-                code = ended.code if isinstance(ended.code, int) else 0
-            finally:
-                logging.shutdown()
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        self._running[pid] = time.monotonic()
+        """Forks a worker. Signals wait meanwhile: who is not known yet could not be told to leave."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            if self._leaving:
+                return
+            pid = os.fork()
+            if pid == 0:
+                self._be_worker()
+            self._running[pid] = time.monotonic()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _be_worker(self) -> NoReturn:
+        """Works, and ends. Until the work has its own way, a signal ends it: the parent's would tell its siblings."""
+        code = 1
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, _end)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            code = self._work()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 0
+        except Exception:
+            log.exception("worker %d broke", os.getpid())
+        finally:
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     def _replace(self, pid: int, ended: int, lived: float) -> None:
         log.error("worker %d ended with %d after %.0f s and is replaced", pid, ended, lived)
         self._wait = _FIRST_WAIT_S if lived > _SETTLED_S else min(2 * self._wait, _LONGEST_WAIT_S)
-        if lived <= _SETTLED_S:
-            time.sleep(self._wait)
-        if not self._leaving:
-            self._start()
+        again = time.monotonic() + (self._wait if lived <= _SETTLED_S else 0.0)
+        while not self._leaving and time.monotonic() < again:
+            time.sleep(_LOOKS_EVERY_S)
+        self._start()
 
     def _leave(self, number: int, _frame: FrameType | None) -> None:
         self._leaving = True
         for pid in self._running:
-            os.kill(pid, signal.SIGTERM if number == signal.SIGTERM else number)
+            os.kill(pid, number)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def _forget_metrics(pid: int) -> None:
