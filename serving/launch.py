@@ -41,6 +41,7 @@ def serve(settings: Settings, model: str, where: Where) -> int:
     Call it in the main thread. Raises UserError for settings that cannot be, when a port is taken, when there is no
     champion, or when its bundle cannot be used."""
     _leave_quietly_on_signals()
+    os.environ.pop(workers.METRICS_FOLDER, None)  # Feast sets it, and a child would count in its parent's folder
     serving = ServingSettings.load(os.environ, settings)
     access, tls = AccessOptions.load(os.environ), TlsOptions.load(os.environ)
     access.require_safe(where.host, tls=tls is not None)

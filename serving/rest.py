@@ -41,8 +41,8 @@ class RestServer(RESTServer):  # type: ignore[misc]
         self.config.ssl = tls
 
     async def start(self) -> None:
-        """Serves until a signal, or `leave`."""
-        await self._server.serve(sockets=[self._socket])
+        """Serves until `leave`. uvicorn's own `serve` would take the signals, and end without draining."""
+        await self._server._serve(sockets=[self._socket])  # noqa: SLF001
 
     async def started(self) -> None:
         """Comes back when connections are taken."""

@@ -9,6 +9,7 @@ from churn.domain.errors import UserError
 from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import TrafficStore
 from serving.answering import Answering
+from serving.aside import aside
 from serving.errors import UnavailableError
 from serving.lineup import Lineup
 from serving.metrics import Metrics
@@ -58,10 +59,10 @@ class Follower:
         """Puts the document's line-up in charge, unless it is; those who are no longer in it are closed later."""
         async with self._turn:
             former = answering.lineup
-            document = await asyncio.to_thread(self._store.read, answering.model)
+            document = await aside(self._store.read, answering.model)
             if document is None or _is_as(document, former):
                 return
-            lineup = await asyncio.to_thread(self._next, answering.model, document, former)
+            lineup = await aside(self._next, answering.model, document, former)
             answering.lineup = lineup
             self.announce(answering.model, lineup)
             gone = [one for one in former.versions if one not in lineup.versions]
