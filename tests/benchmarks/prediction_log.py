@@ -42,7 +42,7 @@ def _append(url: str, durability: str, rows: int, count: int, pause_s: float) ->
             log.append(record)
             taken.append((time.perf_counter() - start) * 1e6)
             time.sleep(pause_s)
-        log.close(60)
+        log.close(5)
         cpu = (time.process_time() - cpu) / count * 1e6
         lost = log.status().lost_rows
     p99 = statistics.quantiles(taken, n=100)[98]
