@@ -39,6 +39,13 @@ class Production:
         """What a caller shows at the door, over both protocols."""
         return {"x-api-key": self.key}
 
+    def environment_of(self, name: str) -> dict[str, str]:
+        """Of one server of several on this machine, which keep their spools apart."""
+        return {
+            **self.environment,
+            "CHURN_LOG_SPOOL": f"{self.environment['CHURN_HOME']}/spool-{name.replace(' ', '-')}",
+        }
+
     def logged(self) -> int:
         """Rows of the prediction log that have arrived in the database."""
         with database.reached(self.environment["CHURN_DATABASE"]) as engine, engine.connect() as connection:

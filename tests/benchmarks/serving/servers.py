@@ -61,13 +61,13 @@ class Servers:
         self._try("MLServer", self._mlserver)
         self._add("empty HTTP", self._uvicorn("empty_http"))
         self._add("empty gRPC", self._empty_grpc)
-        self._add("ours", self._ours(1), self._production.headers)
-        self._add("ours x2", self._ours(2), self._production.headers)
+        self._add("ours", self._ours("ours", 1), self._production.headers)
+        self._add("ours x2", self._ours("ours x2", 2), self._production.headers)
 
     def time_start(self) -> float:
         """Starts ours once, and stops it; seconds until it was ready."""
         with ExitStack() as stack:
-            return self._launched("ours", self._ours(1), stack, {}).process.started_s
+            return self._launched("ours", self._ours("ours", 1), stack, {}).process.started_s
 
     def _try(self, name: str, launch: Launch) -> None:
         try:
@@ -86,8 +86,9 @@ class Servers:
         process = stack.enter_context(processes.running(command, environment, url, log, ROOT))
         return Server(name, process, http_port, grpc_port, headers)
 
-    def _ours(self, workers: int) -> Launch:
-        return lambda http, grpc: (ours.command(http, grpc, workers), self._production.environment, ours.READY)
+    def _ours(self, name: str, workers: int) -> Launch:
+        environment = self._production.environment_of(name)
+        return lambda http, grpc: (ours.command(http, grpc, workers), environment, ours.READY)
 
     def _uvicorn(self, peer: str, workers: int = 1) -> Launch:
         options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]

@@ -1,5 +1,7 @@
 """What the loaders of the serving benchmark print, as they print it."""
 
+import math
+
 import pytest
 
 from tests.benchmarks.serving.loaders import Load, parse_h2load, parse_wrk, refusals_counted
@@ -66,9 +68,15 @@ def test_failed_streams_of_h2load_are_failures_and_have_no_time():
     assert (load.requests, load.failed) == (4, 2)
 
 
-def test_h2load_without_any_success_is_an_error():
-    with pytest.raises(ValueError, match="no success"):
-        parse_h2load(H2LOAD, "")
+def test_h2load_without_any_success_has_no_times():
+    load = parse_h2load(H2LOAD, "1795656041590300\t-1\t10\n")
+    assert (load.requests, load.failed) == (0, 1)
+    assert math.isnan(load.p50_us)
+
+
+def test_h2load_that_says_nothing_is_an_error():
+    with pytest.raises(ValueError, match="h2load said nothing"):
+        parse_h2load("", "")
 
 
 def test_refusals_over_grpc_which_h2load_takes_for_successes_are_told_by_the_missing_bytes():
