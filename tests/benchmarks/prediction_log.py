@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - it is run by hand, to be read
 """What the prediction log costs. Run by hand: .venv/bin/python -m tests.benchmarks.prediction_log
 
 Prints microseconds an `append`, in both durabilities, while the log's threads write and ship; and rows a second from
@@ -62,7 +63,7 @@ def _ship(url: str, rows: int, count: int) -> None:
         some = records[first : first + step]
         database.insert(Batch(some, {LAYOUT.digest: LAYOUT}, rows * len(some)))
     taken = time.perf_counter() - start
-    print(f"shipped to {url.split(':')[0]}, records of {rows:>5} rows: {rows * count / taken:9,.0f} rows/s")
+    print(f"shipped to {url.partition(':')[0]}, records of {rows:>5} rows: {rows * count / taken:9,.0f} rows/s")
 
 
 def main() -> None:
