@@ -149,7 +149,7 @@ class Reader:
             raise fault
         return stored
 
-    def _row(self, found: Any, now: float) -> tuple[float, bool, list[float]]:
+    def _row(self, found: Any, now: float) -> tuple[float, bool, Sequence[float]]:
         seen, raw = self._store.row(found)
         stale = round((now - seen) * 1e6) > self._ttl_us if seen == seen else False  # noqa: PLR0124 - NaN is nobody
         if stale or math.isnan(seen):

@@ -13,7 +13,7 @@ from churn.domain.bundle import Online
 from feature_repo.direct.errors import BadValueError, GarbageError
 from feature_repo.direct.keys import Keys
 from feature_repo.direct.redis_link import Address, Link, packed, refuse
-from feature_repo.direct.values import Raw, timestamp
+from feature_repo.direct.values import Raw, Timestamps
 
 MANY = 128
 """From so many ids on, a request has a connection of its own kind: single reads do not queue behind it."""
@@ -27,6 +27,7 @@ class RedisStore:
         self.keys = Keys(online, suffix=online.project.encode())
         self._deadline = deadline
         self._few, self._many = Link(address, deadline), Link(address, deadline)
+        self._timestamps = Timestamps()
         fields = [_hash(f"{online.view}:{column.name}") for column in online.columns]
         self._width = len(fields) + 1
         self._head = b"*%d\r\n$5\r\nHMGET\r\n$" % (2 + self._width)
@@ -53,7 +54,7 @@ class RedisStore:
         if isinstance(reply, hiredis.ReplyError):
             raise BadValueError("is not held as Feast holds it", "a customer", "materialise it again")
         try:
-            return timestamp(reply[-1]), reply
+            return self._timestamps[reply[-1]], reply
         except ValueError:
             raise BadValueError("is none", "event timestamp", "materialise it again") from None
 

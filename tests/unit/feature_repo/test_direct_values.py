@@ -15,7 +15,7 @@ from churn.domain import contract as contracts
 from churn.domain.errors import UserError
 from churn.domain.parsing import EXACT
 from feature_repo.direct.errors import BadValueError
-from feature_repo.direct.values import Raw, Values, timestamp
+from feature_repo.direct.values import Raw, Timestamps, Values
 from feature_repo.frozen import freeze
 from feature_repo.quiet import Value
 
@@ -108,16 +108,16 @@ def test_timestamps_are_exact_to_the_microsecond(moment: datetime) -> None:
     moment = moment.replace(tzinfo=UTC)
     message = Timestamp()
     message.FromDatetime(moment)
-    seen = timestamp(message.SerializeToString())
+    seen = Timestamps()[message.SerializeToString()]
     assert datetime.fromtimestamp(seen, UTC) == moment
 
 
 def test_no_timestamp_and_that_of_1970_are_nobodys() -> None:
-    assert math.isnan(timestamp(None))
-    assert math.isnan(timestamp(Timestamp().SerializeToString()))
+    assert math.isnan(Timestamps()[None])
+    assert math.isnan(Timestamps()[Timestamp().SerializeToString()])
 
 
 @pytest.mark.parametrize("raw", [b"\x08", b"\x08\xff", b"\x1a\x01", b"text", b"\x08" + b"\xff" * 11])
 def test_what_is_no_timestamp_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match="no timestamp"):
-        timestamp(raw)
+        Timestamps()[raw]
