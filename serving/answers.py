@@ -166,7 +166,7 @@ def fill(answers: Answers, judged: Judged, options: Options) -> None:
             answers.level[row], answers.recommendation[row] = judged.level[place], judged.recommendation[place]
             answers.version[row], answers.variant[row] = number, judged.role
     if options.explain and judged.contributions is not None:
-        explained = _explanations(judged, judged.contributions, options.top)
+        explained = _explanations(judged, judged.contributions, int(options.top))
         if answers.explanations is None:
             answers.explanations = [None] * answers.count
         for row, one in zip(judged.rows, explained, strict=True):

@@ -30,7 +30,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
     explain: bool = False
-    top: Annotated[int, Meta(ge=1, le=100)] = TOP
+    top: Annotated[float, Meta(ge=1, le=100, multiple_of=1)] = TOP  # 3.0 is an integer to JSON, and to some clients
     partial: bool = False
 
 

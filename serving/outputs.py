@@ -106,7 +106,7 @@ def outputs(answers: Answers, asked: Tensors) -> list[Output]:
     if asked.options.partial:
         there.append(ERROR)
     names = [one.name for one in asked.outputs if one.name in there] if asked.outputs else there
-    return [_output(name, answers, asked.options.top) for name in names]
+    return [_output(name, answers, int(asked.options.top)) for name in names]
 
 
 def parameters(answers: Answers) -> dict[str, Any]:

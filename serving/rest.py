@@ -67,10 +67,11 @@ def application(
         return Response(msgspec.json.encode(info.document(model.name, model.lineup)), media_type=JSON)
 
     async def description(_: Request) -> Response:
-        return Response(openapi.render(model.name, model.lineup.champion), media_type=JSON)
+        content = await asyncio.to_thread(openapi.render, model.name, model.lineup.champion)
+        return Response(content, media_type=JSON)
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(openapi.page(model.name, model.lineup.champion))
+        return HTMLResponse(await asyncio.to_thread(openapi.page, model.name, model.lineup.champion))
 
     app.add_route("/metrics", told_metrics, methods=["GET"])
     app.add_route("/model-info", model_info, methods=["GET"])
