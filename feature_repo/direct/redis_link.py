@@ -53,13 +53,14 @@ def packed(*words: bytes) -> bytes:
 
 
 class _Asked:
-    """A caller that waits for so many replies."""
+    """A caller that waits for so many replies, for so many seconds from when the commands are sent."""
 
-    __slots__ = ("count", "future", "replies")
+    __slots__ = ("count", "future", "replies", "seconds", "timer")
 
-    def __init__(self, future: asyncio.Future[list[Any]], count: int) -> None:
-        self.future, self.count = future, count
+    def __init__(self, future: asyncio.Future[list[Any]], count: int, seconds: float) -> None:
+        self.future, self.count, self.seconds = future, count, seconds
         self.replies: list[Any] = []
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -71,23 +72,25 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[_Asked] = deque()
         self._outgoing: list[bytes] = []
+        self._leaving: list[_Asked] = []
         self._transport: asyncio.Transport | None = None
 
-    async def ask(self, commands: bytes, count: int, until: float) -> list[Any]:
-        """Sends commands; gives their replies. Raises TimeoutError after the loop's time `until`, LostError,
-        GarbageError."""
+    async def ask(self, commands: bytes, count: int, seconds: float) -> list[Any]:
+        """Sends commands; gives their replies. Raises TimeoutError `seconds` after, LostError, GarbageError."""
         if not self.usable:
             raise LostError("the connection was closed")
         future: asyncio.Future[list[Any]] = self.loop.create_future()
-        self._waiting.append(_Asked(future, count))
+        asked = _Asked(future, count, seconds)
         if not self._outgoing:
             self.loop.call_soon(self._flush)
         self._outgoing.append(commands)
-        timer = self.loop.call_at(until, self._late, future)
+        self._leaving.append(asked)
+        self._waiting.append(asked)
         try:
             return await future
         finally:
-            timer.cancel()
+            if asked.timer is not None:
+                asked.timer.cancel()
 
     def retire(self) -> None:
         """Nobody asks here any more; those who wait may still be answered, then the connection ends."""
@@ -131,9 +134,14 @@ class Connection(asyncio.Protocol):
                 asked.future.set_result(asked.replies)
 
     def _flush(self) -> None:
-        if self._transport is not None:
+        """Time runs from here: that the loop was busy is not Redis' fault."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._outgoing))
+        for asked in self._leaving:
+            if not asked.future.done():
+                asked.timer = self.loop.call_later(asked.seconds, self._late, asked.future)
         self._outgoing.clear()
+        self._leaving.clear()
 
     def _late(self, future: asyncio.Future[list[Any]]) -> None:
         if not future.done():
@@ -160,10 +168,11 @@ class Link:
         connection = self._connection
         if connection is not None and connection.usable and connection.loop is loop:
             try:
-                return await connection.ask(commands, count, until)
+                return await connection.ask(commands, count, deadline)
             except LostError:  # closed while it was idle, or Redis has restarted: not yet a failure
                 pass
-        return await (await self._connected(loop, until)).ask(commands, count, until)
+        connection = await self._connected(loop, until)
+        return await connection.ask(commands, count, until - loop.time())
 
     def drop(self) -> None:
         """Makes the next one who asks connect anew."""
@@ -204,7 +213,7 @@ class Link:
         greeting = address.greeting()
         try:
             if greeting:
-                refuse(await connection.ask(b"".join(greeting), len(greeting), until))
+                refuse(await connection.ask(b"".join(greeting), len(greeting), until - loop.time()))
         except BaseException:
             connection.retire()
             raise

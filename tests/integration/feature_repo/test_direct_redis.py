@@ -274,6 +274,24 @@ def test_redis_that_hangs_is_left_alone_until_it_wakes(server: RedisProcess, run
     reader.close()
 
 
+@pytest.mark.parametrize("turns", [1, 2])
+def test_that_the_loop_stood_still_is_not_held_against_redis(server: RedisProcess, run: Run, turns: int) -> None:
+    """Before the question has gone out, or before the reply was looked at."""
+    fill(server.url)
+    reader = opened(server.url, deadline=0.1)
+
+    async def live() -> None:
+        await reader.warm()
+        waiting = asyncio.ensure_future(reader.read(["1"]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 - as a large batch does that is answered in the loop
+        assert tenures(await waiting) == [1]
+
+    run(live())
+    reader.close()
+
+
 def test_a_connection_that_hangs_is_replaced_although_others_still_wait_on_it(server: RedisProcess, run: Run) -> None:
     fill(server.url)
     reader = opened(server.url, deadline=0.5)
