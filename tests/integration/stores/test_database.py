@@ -20,7 +20,7 @@ from feature_repo import contracts
 from tests.servers import free_port
 
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
-TABLES = {"customers", *schema.TABLES, "churn_schema_version"}
+TABLES = {"customers", "scores", *schema.TABLES, "churn_schema_version"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
