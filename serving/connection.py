@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, ClassVar
 
 import msgspec
@@ -10,6 +11,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOST_HEADERS = 64 * 1024
 """Bytes of a request before its body; HTTP's parser has no limit of its own."""
+
+
+class _TooLargeError(Exception):
+    pass
 
 
 class Connection(HttpToolsProtocol):
@@ -43,7 +48,7 @@ class Connection(HttpToolsProtocol):
         if not self._arriving:
             self._stop()
         elif self._in_headers and self._received > _MOST_HEADERS:
-            self._refuse(431, "headers_too_large", "the headers are larger than 64 KiB")
+            self._refuse_headers()
         elif self._clock is None:
             self._start()
 
@@ -53,7 +58,9 @@ class Connection(HttpToolsProtocol):
         self._arriving = self._in_headers = True
 
     def on_headers_complete(self) -> None:
-        """The body comes next."""
+        """The body comes next. Headers that came at once, with part of it, are measured by themselves."""
+        if self._received > _MOST_HEADERS and self._size_of_headers() > _MOST_HEADERS:
+            raise _TooLargeError
         self._in_headers = False
         self._received = 0
         super().on_headers_complete()
@@ -65,9 +72,19 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP."""
+        """What is no HTTP, or too much of it: the parser makes one error of whatever its callbacks raise."""
         del msg
-        self._refuse(400, "malformed", "this is not HTTP/1.1")
+        error = sys.exception()
+        if error is not None and isinstance(error.__context__, _TooLargeError):
+            self._refuse_headers()
+        else:
+            self._refuse(400, "malformed", "this is not HTTP/1.1")
+
+    def _size_of_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _refuse_headers(self) -> None:
+        self._refuse(431, "headers_too_large", "the headers are larger than 64 KiB")
 
     def _start(self) -> None:
         self._clock = self.loop.call_later(self.receive_s, self._late)
