@@ -38,13 +38,14 @@ def materialise(
     refuses to be read when it is killed. Raises UserError when the registry does not hold the contract or a value is
     an integer beyond 2^53, ConflictError when the views read other files than those in `expected_source`."""
     from feature_repo import store
+    from feature_repo.locks import online_lock
     from feature_repo.registration import registered
 
     as_of = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
     opened = store.open_store(settings, names.project(contract))
     view = registered(settings, opened, contract, expected_source).raw
     latest = _latest(opened, view, contract, as_of)
-    with store.online_lock(settings):
+    with online_lock(settings):
         batches = (latest.slice(start, BATCH) for start in range(0, latest.num_rows, BATCH))
         written = sum(_write(opened, view, contract, batch) for batch in batches)
     with store.registry_lock(settings):

@@ -51,17 +51,6 @@ def registry_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def online_lock(settings: Settings) -> Iterator[None]:
-    """Held by whoever fills an SQLite online store, between comparing and writing; a cluster runs one job at a time."""
-    online = sqlite_file(settings.online_store)
-    if online is None:
-        yield
-        return
-    with files.locked(Path(f"{online}.lock")):
-        yield
-
-
 def _is_file(settings: Settings) -> bool:
     return "://" not in settings.feast_registry
 

@@ -6,10 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from churn.domain.errors import UserError
 from churn.stores import files
 from churn.stores.digests import digest_in, digest_of_folder, sha256_of_file
-from churn.stores.errors import ConflictError
+from churn.stores.errors import ConflictError, MissingObjectError
 from churn.stores.objects import checked_key
 
 STAGING = ".staging"
@@ -82,8 +81,8 @@ class FolderStore:
             files.remove(Path(address))
 
 
-def _missing(address: str) -> UserError:
-    return UserError("there is no such object", address, "check the address, or run the step that makes it")
+def _missing(address: str) -> MissingObjectError:
+    return MissingObjectError("there is no such object", address, "check the address, or run the step that makes it")
 
 
 def _other_content(target: Path) -> ConflictError:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from churn.stores.addresses import is_s3, split_s3
+from churn.stores.errors import MissingObjectError
 from churn.stores.settings import Settings
 
 
@@ -56,8 +57,19 @@ def open_store(settings: Settings, root: str = "") -> ObjectStore:
 
 
 def fetch(settings: Settings, address: str) -> Path:
-    """A local file with the content of any address, be it the project's own or a user's `s3://` object."""
-    return open_store(settings, root_of(address)).fetch(address)
+    """A local file with the content of any address, be it the project's own or a user's `s3://` object.
+
+    Where an erasure has rewritten the content, it is what it became. Raises UserError when there is none."""
+    store = open_store(settings, root_of(address))
+    try:
+        return store.fetch(address)
+    except MissingObjectError:
+        from churn.stores.privacy import ledger
+
+        now = ledger.current(settings, address)
+        if now == address:
+            raise
+        return store.fetch(now)
 
 
 def root_of(address: str) -> str:

@@ -11,7 +11,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from churn.domain.errors import UserError
-from churn.stores.errors import ConflictError
+from churn.stores.errors import ConflictError, MissingObjectError
 from churn.stores.retry import PATIENT, Backoff
 from churn.stores.settings import S3Access
 
@@ -130,10 +130,6 @@ class S3:
             where=self.endpoint,
             remedy="check that it runs, and AWS_ENDPOINT_URL",
         )
-
-
-class MissingObjectError(UserError):
-    """The bucket is there, the object is not."""
 
 
 def _changed(where: str) -> ConflictError:

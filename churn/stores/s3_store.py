@@ -12,10 +12,10 @@ from churn.domain.errors import UserError
 from churn.stores import files
 from churn.stores.addresses import split_s3
 from churn.stores.digests import FolderManifest, digest_in, manifest_of_folder, sha256_of_file
-from churn.stores.errors import ConflictError
+from churn.stores.errors import ConflictError, MissingObjectError
 from churn.stores.objects import checked_key
 from churn.stores.retry import PATIENT, Backoff
-from churn.stores.s3 import S3, MissingObjectError
+from churn.stores.s3 import S3
 from churn.stores.settings import S3Access
 
 MANIFEST = "_manifest.json"

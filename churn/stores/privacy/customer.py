@@ -1,0 +1,61 @@
+"""The customer who is meant, in every form an id takes; shown by their pseudonym and never by the id."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn.domain import parsing
+from churn.domain.contract import Contract
+from churn.domain.errors import UserError
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
+
+_INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+
+
+class Customer:
+    """`text` is the id under contracts whose key is text, `integer` the one under those that count; None if it is none.
+
+    `pseudonyms` is every name the customer may have in the prediction log, none where there is no key for them;
+    `alias` the one they have in the ledger."""
+
+    def __init__(self, given: str, names: Pseudonyms | None) -> None:
+        """Raises UserError when nothing is given."""
+        self.text = given.strip()
+        if not self.text:
+            raise UserError("no customer is named", where="--customer-id")
+        number = int(self.text) if _INTEGER.fullmatch(self.text) else None
+        self.integer = number if number is not None and -(2**63) <= number < 2**63 else None
+        usual = self.text if self.integer is None else str(self.integer)
+        spelled = dict.fromkeys((usual, self.text))
+        self.pseudonyms = tuple(names.pseudonym(one) for one in spelled) if names else ()
+        self.alias = self.pseudonyms[0].hex() if names else ""
+
+    def __repr__(self) -> str:
+        return f"Customer({self.alias})"
+
+    def among(self, values: pa.Array) -> pa.Array:
+        """Which values (bool) of a key column of ours name the customer: typed as the contract types the key."""
+        if pa.types.is_integer(values.type):
+            wanted = None if self.integer is None else pa.scalar(self.integer, pa.int64())
+        else:
+            wanted = pa.scalar(self.text)
+        return _equal(values, wanted)
+
+    def among_source(self, contract: Contract, values: pa.Array) -> pa.Array:
+        """The same for a key column as it came from its source, read as the contract reads it."""
+        assert contract.key is not None
+        given = parsing.present(values, contract.validation.missing)
+        return self.among(parsing.integers(given) if contract.key.type == "integer" else parsing.text(given))
+
+    def among_pseudonyms(self, values: pa.Array) -> pa.Array:
+        """The same for a column of the prediction log's pseudonyms."""
+        return pc.is_in(values, pa.array(self.pseudonyms, values.type))
+
+
+def _equal(values: pa.Array, wanted: pa.Scalar | None) -> pa.Array:
+    if wanted is None:
+        return pa.repeat(pa.scalar(value=False), len(values))
+    return pc.fill_null(pc.equal(values, wanted), fill_value=False)

@@ -1,0 +1,233 @@
+"""Rows of the customer in the database: the table of customers, and the prediction log with all its months."""
+
+# ruff: noqa: S608 - values are parameters; names are this module's, or the database's own
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from churn.domain.errors import UserError
+from churn.stores.addresses import redacted, sqlite_file
+from churn.stores.prediction_log import sqlite as log_file
+from churn.stores.privacy.customer import Customer
+from churn.stores.privacy.places import Held
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+_TABLES = {"customers": '"customerID"', "scores": "customer"}
+"""Tables by the column that names the customer in them, as text."""
+
+_LOG = "predictions"
+
+
+class CustomerTables:
+    """The tables that hold customers by their id, one row or more each: whom a training may read, and scores."""
+
+    name = "database"
+
+    def __init__(self, url: str, customer: Customer) -> None:
+        self._url, self._ids = url, sorted({customer.text, str(customer.integer or customer.text)})
+
+    def find(self) -> Iterator[Held]:
+        """Tables with rows."""
+        with database(self._url) as asked:
+            for table, among in self._tables():
+                found = asked.run(f"SELECT count(*) FROM {table} WHERE {among}", self._ids, table)
+                if found and found[0][0]:
+                    yield Held(self.name, table, int(found[0][0]))
+
+    def erase(self) -> Iterator[Held]:
+        """Deletes the rows."""
+        with database(self._url) as asked:
+            gone = {
+                table: len(asked.run(f"DELETE FROM {table} WHERE {among} RETURNING 1", self._ids, table))
+                for table, among in self._tables()
+            }
+        yield from (Held(self.name, table, rows) for table, rows in gone.items() if rows)
+
+    def rows(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """The rows by column."""
+        with database(self._url) as asked:
+            for table, among in self._tables():
+                found = asked.run(f"SELECT * FROM {table} WHERE {among}", self._ids, table)
+                if found:
+                    yield table, [dict(zip(asked.columns, row, strict=True)) for row in found]
+
+    def _tables(self) -> Iterator[tuple[str, str]]:
+        marks = ", ".join(["%s"] * len(self._ids))
+        yield from ((table, f"{column} IN ({marks})") for table, column in _TABLES.items())
+
+
+class LoggedPredictions:
+    """The prediction log. From the erasure on, what is still on its way to it of before is not let in."""
+
+    name = "prediction log"
+
+    def __init__(self, url: str, customer: Customer) -> None:
+        self._url, self._names = url, list(customer.pseudonyms)
+
+    def find(self) -> Iterator[Held]:
+        """The log, when there are rows."""
+        with database(self._url) as asked:
+            found = asked.run(f"SELECT count(*) FROM {_LOG} WHERE {self._among()}", self._names, _LOG)
+        if found and found[0][0]:
+            yield Held(self.name, _LOG, int(found[0][0]))
+
+    def erase(self) -> Iterator[Held]:
+        """Deletes the rows in one transaction, in which writers wait: none of them inserts what it read before."""
+        with database(self._url) as asked:
+            if not asked.has(_LOG):
+                return
+            now = asked.moment(time.time())
+            for name in self._names:
+                asked.run(asked.mark_erased, [name, now], _LOG)
+            asked.hold_writers()
+            gone = asked.run(f"DELETE FROM {_LOG} WHERE {self._among()} RETURNING 1", self._names, _LOG)
+        if gone:
+            yield Held(self.name, _LOG, len(gone))
+
+    def rows(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """The predictions, features by name."""
+        from churn.stores.prediction_log.reading import Query, read
+
+        with database(self._url) as asked:
+            there = asked.has(_LOG)
+        if there and self._names:
+            found = [row for batch in read(self._url, Query(customers=tuple(self._names))) for row in batch.to_pylist()]
+            if found:
+                yield _LOG, found
+
+    def _among(self) -> str:
+        return f"customer IN ({', '.join(['%s'] * len(self._names)) or 'NULL'})"
+
+
+def names_customers(url: str) -> bool:
+    """Whether anybody is in the log by a pseudonym."""
+    with database(url) as asked:
+        return bool(asked.run(f"SELECT 1 FROM {_LOG} WHERE customer IS NOT NULL LIMIT 1", [], _LOG))
+
+
+class Database:
+    """One transaction on either database; statements have `%s` for values, and say nothing where a table is not."""
+
+    mark_erased: str
+    columns: list[str]
+
+    def has(self, table: str) -> bool:
+        """Whether there is such a table."""
+        raise NotImplementedError
+
+    def moment(self, at: float) -> Any:
+        """A time as the database's columns have it."""
+        raise NotImplementedError
+
+    def hold_writers(self) -> None:
+        """Waits until whoever inserts predictions has done so; others wait for the end of the transaction."""
+        raise NotImplementedError
+
+    def run(self, statement: str, values: list[Any], table: str) -> list[tuple[Any, ...]]:
+        """The rows a statement gives; none where there is no such table."""
+        raise NotImplementedError
+
+
+@contextmanager
+def database(url: str) -> Iterator[Database]:
+    """The database at an address, in a transaction that is committed at the end. A SQLite file is not made.
+
+    Raises UserError, which quotes no value, for what the database answers with."""
+    import psycopg2
+
+    try:
+        with _sqlite(url) if sqlite_file(url) is not None else _postgres(url) as opened:
+            yield opened
+    except (sqlite3.Error, psycopg2.Error) as error:
+        kind = getattr(error, "sqlite_errorname", None) or type(error).__name__
+        raise UserError(f"the database refuses ({kind})", where=redacted(url), remedy="check CHURN_DATABASE") from None
+
+
+class _Sqlite(Database):
+    mark_erased = """
+        INSERT INTO prediction_erasures (customer, erased_at) VALUES (%s, %s)
+        ON CONFLICT (customer) DO UPDATE SET erased_at = max(erased_at, excluded.erased_at)
+    """
+
+    def __init__(self, connection: sqlite3.Connection | None) -> None:
+        self._connection = connection
+
+    def has(self, table: str) -> bool:
+        if self._connection is None:
+            return False
+        known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return self._connection.execute(known, [table]).fetchone() is not None
+
+    def moment(self, at: float) -> float:
+        return at
+
+    def hold_writers(self) -> None:
+        """There is one writer at a time, and it is this one."""
+
+    def run(self, statement: str, values: list[Any], table: str) -> list[tuple[Any, ...]]:
+        if self._connection is None or not self.has(table):
+            return []
+        cursor = self._connection.execute(statement.replace("%s", "?"), values)
+        self.columns = [column[0] for column in cursor.description or ()]
+        return cursor.fetchall()
+
+
+@contextmanager
+def _sqlite(url: str) -> Iterator[Database]:
+    file = sqlite_file(url)
+    if file is None or not file.is_file():
+        yield _Sqlite(None)
+        return
+    with closing(log_file.connect(url)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not merely let go of
+        connection.execute("BEGIN IMMEDIATE")
+        yield _Sqlite(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+class _Postgres(Database):
+    mark_erased = """
+        INSERT INTO prediction_erasures (customer, erased_at) VALUES (%s, %s)
+        ON CONFLICT (customer) DO UPDATE SET erased_at = greatest(prediction_erasures.erased_at, excluded.erased_at)
+    """
+
+    def __init__(self, connection: Connection, cursor: Cursor) -> None:
+        self._connection, self._cursor = connection, cursor
+
+    def has(self, table: str) -> bool:
+        self._cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
+        row = self._cursor.fetchone()
+        return bool(row and row[0])
+
+    def moment(self, at: float) -> Any:
+        import datetime as dt
+
+        return dt.datetime.fromtimestamp(at, dt.UTC)
+
+    def hold_writers(self) -> None:
+        self._cursor.execute(f"LOCK TABLE {_LOG} IN SHARE ROW EXCLUSIVE MODE")
+
+    def run(self, statement: str, values: list[Any], table: str) -> list[tuple[Any, ...]]:
+        if not self.has(table):
+            return []
+        self._cursor.execute(statement, values)
+        self.columns = [column.name for column in self._cursor.description or ()]
+        return self._cursor.fetchall() if self._cursor.description else []
+
+
+@contextmanager
+def _postgres(url: str) -> Iterator[Database]:
+    import psycopg2
+
+    with closing(psycopg2.connect(url, connect_timeout=10, application_name="churn privacy")) as connection:
+        with connection.cursor() as cursor:
+            yield _Postgres(connection, cursor)
+        connection.commit()
