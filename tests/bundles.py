@@ -108,7 +108,7 @@ def write_bundle(
     (folder / "example.json").write_bytes(msgspec.json.encode(example))
     if estimator == "xgboost":
         fitted.get_booster().save_model(folder / "booster.ubj")
-        trees.of(fitted, design).write(folder / "trees.parquet")
+        trees.of(fitted, design).write(folder / "trees.npy")
     manifest = bundle.Manifest(
         model=of.name,
         candidate=estimator,

@@ -20,8 +20,11 @@ from churn.domain import encoding, parsing, partition
 from churn.domain.contract import Candidate, Contract
 from churn.domain.derivation import Derivation
 from churn.domain.synthetic.snapshot import snapshot
+from components.train import fitting, selection
 from components.train.data import TrainingSet
-from components.train.estimators import Design, Vector
+from components.train.estimators import Balance, Design, Vector
+from components.train.fitting import Model
+from components.train.selection import Folds
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -39,6 +42,13 @@ FOREST = Candidate(
     estimator="sklearn.ensemble.RandomForestClassifier",
     params={"n_estimators": 20, "max_depth": 6, "min_samples_leaf": 10},
 )
+
+GRADIENT_BOOSTING = Candidate(
+    name="gradient-boosting",
+    estimator="sklearn.ensemble.GradientBoostingClassifier",
+    params={"n_estimators": 20, "max_depth": 3},
+)
+VOTE = Candidate(name="vote", ensemble="vote", members=("xgboost", "logistic"))
 
 
 def telco(**training: object) -> Contract:
@@ -78,6 +88,15 @@ def generated(customers: int = 1500, seed: int = 3) -> TrainingSet:
     """A training set of generated telco customers."""
     contract = telco()
     return joined(contract, valid_table(contract, snapshot(customers, seed)))
+
+
+def fitted(data: TrainingSet, one: Candidate) -> Model:
+    """The candidate, or an ensemble of XGBoost and logistic regression, fitted without the training step's search."""
+    folds = Folds(data.contract, data.rows, Balance())
+    members = [one] if not one.ensemble else [XGBOOST, LOGISTIC]
+    judged = [selection.judge(data.contract, data.rows, m, selection.out_of_fold(folds, m)) for m in members]
+    chosen = selection.ensemble(data.contract, data.rows, one, judged) if one.ensemble else judged[0]
+    return fitting.fit(data.contract, data.rows, chosen, judged, Balance())
 
 
 def blanked(data: TrainingSet, share: float = 0.2) -> TrainingSet:

@@ -4,7 +4,7 @@ model.onnx        columns float64 (n, k) -> probability float32 (n,), fault bool
 derivation.onnx   columns -> features float64 (n, f), fault bool (n, d)
 design.onnx       columns -> design float32 (n, m), fault bool (n, d); for what works on the design matrix
 booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one, without rounds it does not use
-trees.parquet     the trees of a model that is a sum of such, to explain it
+trees.npy         the trees of a model that is a sum of such, to explain it
 contract.yaml     as trained
 reference.parquet features and predictions of rows the model was judged on, for drift; no key
 example.json      a few rows and the probabilities the graph must give for them

@@ -52,8 +52,8 @@ def explain(error: msgspec.ValidationError, document: object, where: str) -> Use
 
 
 def _narrowed(text: str, document: object) -> tuple[str, str]:
-    """The message and place of the first column or derived feature that is at fault on its own."""
-    for section, kind in (("columns", c.Column), ("derived", c.Derived)):
+    """The message and place of the first column, derived feature or recommendation that is at fault on its own."""
+    for section, kind in (("columns", c.Column), ("derived", c.Derived), ("recommendations", str | c.Advice)):
         parts = document.get(section) if isinstance(document, dict) else None
         for name, part in parts.items() if isinstance(parts, dict) else ():
             try:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from churn.domain.bundle import Bundle
 
-MANY = 40
+MANY = 60
 """Rows from which on XGBoost's own prediction is faster than the graph's (tests/benchmarks/explanations.py)."""
 
 

@@ -19,9 +19,11 @@ _CLOSE = 1e-5
 """How far the trees' sum may be from the model, in probability."""
 
 
-def of_xgboost(booster: Any) -> Trees:
-    """The trees of an xgboost.Booster of a logistic objective."""
+def of_xgboost(booster: Any) -> Trees | None:
+    """The trees of an xgboost.Booster of a logistic objective; None for one that weighs them, or has none."""
     learner = json.loads(booster.save_raw("json"))["learner"]
+    if learner["gradient_booster"]["name"] != "gbtree":
+        return None
     base = float(learner["learner_model_param"]["base_score"].strip("[]"))
     trees = learner["gradient_booster"]["model"]["trees"]
     return _joined([[_leaf(np.log(base) - np.log1p(-base))], *map(_xgboost_nodes, trees)])
@@ -85,18 +87,23 @@ def of(model: Any, design: npt.NDArray[np.float32]) -> Trees | None:
     None for any other."""
     if len(model.classes_) != 2:
         return None
-    match type(model).__module__.partition(".")[0], type(model).__name__:
-        case "xgboost", _:
-            trees = of_xgboost(trimmed(model.get_booster()))
-        case "lightgbm", _:
-            trees = of_lightgbm(model.booster_)
-        case "sklearn", "GradientBoostingClassifier":
-            trees = of_gradient_boosting(model)
-        case _:
-            return None
+    trees = _grown(model)
+    if trees is None:
+        return None
     found = Walked(trees, np.zeros(design.shape[1], np.int64), 1)
     p = 1 / (1 + np.exp(-(found.base + found.explain(design)[:, 0])))
     return trees if np.abs(p - model.predict_proba(design)[:, 1]).max() <= _CLOSE else None
+
+
+def _grown(model: Any) -> Trees | None:
+    match type(model).__module__.partition(".")[0], type(model).__name__:
+        case "xgboost", _:
+            return of_xgboost(trimmed(model.get_booster()))
+        case "lightgbm", _:
+            return of_lightgbm(model.booster_)
+        case "sklearn", "GradientBoostingClassifier":
+            return of_gradient_boosting(model)
+    return None
 
 
 def trimmed(booster: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Models whose log-odds are a sum of trees: XGBoost, LightGBM, gradient boosting."""
+"""Models whose log-odds are a sum of trees: XGBoost, LightGBM, gradient boosting.
+
+Their tables give a row's contributions in 50 us (200 trees of depth 5), where XGBoost's own take 1.1 ms, and import no
+library (tests/benchmarks/explanations.py)."""
 
 from __future__ import annotations
 

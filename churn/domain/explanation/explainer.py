@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from churn.domain.bundle import Bundle
 from churn.domain.explanation.contributions import Contributions, Method
+from churn.domain.explanation.trees import FILE
 
 Kind = Literal["linear", "trees", "sampled"]
 
@@ -34,7 +35,7 @@ class Explainer:
         """The explainer that suits the bundle's model. Cheap: what it needs is loaded by `warm`, or at first use."""
         if bundle.manifest.linear is not None:
             return Explainer(bundle, "linear")
-        return Explainer(bundle, "trees" if "trees.parquet" in bundle.manifest.files else "sampled")
+        return Explainer(bundle, "trees" if FILE in bundle.manifest.files else "sampled")
 
     @property
     def exact(self) -> bool:

@@ -29,7 +29,7 @@ class Tables:
         self._told_as, slots = _slots(groups.of_leaf, np.append(told_as, columns)[ways.feature], columns)
         if 4 * lines.sum() * self._told_as.shape[1] > LARGEST_BYTES:
             raise ValueError(f"tables of more than {LARGEST_BYTES >> 20} MB")
-        self.base, self._columns, self._width = ways.base, columns, len(told_as)
+        self.base, self._columns = ways.base, columns
         self._first = np.cumsum(lines) - lines
         self._lines = _worked_out(ways, groups, self._first[groups.of_leaf], slots, self._told_as.shape[1])
         nodes = groups.tests(TESTS)
@@ -38,6 +38,11 @@ class Tables:
         self._threshold = np.where(there, trees.threshold[nodes], np.float32(-np.inf)).ravel()
         self._null_left = (there & trees.null_left[nodes]).ravel()
         self._told_as = self._told_as.ravel()
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the tables in memory."""
+        return self._lines.nbytes
 
     def explain(self, design: npt.NDArray[np.float32]) -> Matrix:
         """By contract column (n, k) for a design matrix (n, m)."""
@@ -50,7 +55,7 @@ class Tables:
         leftward = values < self._threshold
         if np.isnan(design).any():
             leftward |= np.isnan(values) & self._null_left
-        outcome = np.packbits(leftward.reshape(len(design), -1, TESTS), axis=2, bitorder="little")[:, :, 0]
+        outcome = np.packbits(leftward, axis=1, bitorder="little")
         return summed(self._lines.take(outcome + self._first, axis=0), self._told_as, self._columns)
 
 

@@ -9,7 +9,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-FILE = "trees.parquet"
+FILE = "trees.npy"
+
+_NODE = np.dtype(
+    [
+        ("feature", "<i4"),
+        ("threshold", "<f4"),
+        ("null_left", "?"),
+        ("left", "<i4"),
+        ("right", "<i4"),
+        ("value", "<f8"),
+        ("cover", "<f8"),
+    ]
+)
 
 Places = npt.NDArray[np.int64]
 
@@ -43,17 +55,19 @@ class Trees:
         return found
 
     def write(self, path: Path) -> None:
-        """Stores the trees as Parquet."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        names = self.__dataclass_fields__
-        pq.write_table(pa.table({name: getattr(self, name) for name in names}), path, compression="zstd")
+        """Stores the trees as one array of nodes in NumPy's own format."""
+        nodes = np.empty(len(self.left), _NODE)
+        for name in _NODE.names or ():
+            nodes[name] = getattr(self, name)
+        with path.open("wb") as file:
+            np.save(file, nodes, allow_pickle=False)
 
     @staticmethod
     def read(path: Path) -> Trees:
-        """Trees from Parquet."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(path)
-        return Trees(**{name: table[name].to_numpy() for name in table.column_names})
+        """Trees that were written."""
+        nodes = np.load(path, allow_pickle=False)
+        parts = (np.ascontiguousarray(nodes[name]) for name in _NODE.names or ())
+        feature, threshold, null_left, left, right, value, cover = parts
+        return Trees(
+            feature.astype(np.int64), threshold, null_left, left.astype(np.int64), right.astype(np.int64), value, cover
+        )

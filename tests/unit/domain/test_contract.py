@@ -21,6 +21,8 @@ derived:
   is_new: {flag: tenure < 6, told_as: tenure}
 """
 
+ADVICE = "recommendations: {low: a, medium: b"
+
 
 def parse(text: str) -> Contract:
     return contract.parse(text, "small.yaml")
@@ -94,6 +96,17 @@ def test_the_digest_knows_the_order_of_columns() -> None:
         ("derived:", "candidates: [{name: a}]\nderived:", "either 'class' or 'ensemble'"),
         ("derived:", "candidates: [{name: a, ensemble: vote, members: [b]}]\nderived:", "unknown member 'b'"),
         ("derived:", "high_risk: 1.5\nderived:", "outside 0 to 1"),
+        ("derived:", "recommendations: {low: a, medium: b}\nderived:", "one for each of low, medium, high"),
+        ("derived:", f"{ADVICE}, high: {{default: c, by_reason: {{tenur: d}}}}}}\nderived:", "did you mean 'tenure'?"),
+        ("derived:", f"{ADVICE}, high: {{default: c, by_reason: {{is_new: d}}}}}}\nderived:", "use 'tenure'"),
+        (
+            "derived:",
+            f"{ADVICE}, high: {{default: c, by_reasn: {{tenure: d}}}}}}\nderived:",
+            "did you mean 'by_reason'?",
+        ),
+        ("derived:", f"{ADVICE}, high: {{by_reason: {{tenure: d}}}}}}\nderived:", "recommendations.high"),
+        ("derived:", f"{ADVICE}, high: ' '}}\nderived:", "says nothing"),
+        ("derived:", f"{ADVICE}, high: {{default: c, by_reason: {{tenure: ''}}}}}}\nderived:", "says nothing"),
         ("derived:", "training: {folds: 1}\nderived:", "outside 2 to 50"),
     ],
 )
@@ -141,3 +154,17 @@ def test_words_that_other_yaml_readers_take_for_booleans_are_words(word: str) ->
 
 def test_true_and_false_are_booleans() -> None:
     assert parse(SMALL.replace("positive: 1", "positive: true")).target.positive is True
+
+
+def test_a_column_is_called_by_its_label_or_by_its_name_in_words() -> None:
+    found = parse(SMALL.replace("{type: integer,", "{type: integer, label: time with us,"))
+    assert found.label("tenure") == "time with us"
+    assert found.label("plan") == "plan"
+    assert contract.load(TELCO).label("payment_method") == "payment method"
+
+
+def test_the_telco_contract_says_what_to_do_by_reason_for_whoever_is_at_risk() -> None:
+    telco = contract.load(TELCO)
+    assert not telco.advice("low").by_reason
+    assert telco.advice("medium").by_reason
+    assert "one-year contract" in telco.advice("high").by_reason["contract"]

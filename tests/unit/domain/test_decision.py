@@ -79,3 +79,33 @@ def test_recommendations_are_the_contracts_words() -> None:
         "watch",
         "call",
     ]
+
+
+BY_REASON = contract.parse(
+    """
+name: small
+target: {column: churn, positive: 1}
+columns: {tenure: {type: integer}, plan: {type: category, categories: [a, b]}}
+recommendations:
+  low: nothing
+  medium: {default: watch}
+  high: {default: call, by_reason: {plan: offer another plan}}
+"""
+)
+
+
+def test_a_recommendation_may_follow_the_strongest_reason() -> None:
+    assert decision.recommendation(BY_REASON, "high", "plan") == "offer another plan"
+    assert decision.recommendation(BY_REASON, "high", "tenure") == "call"
+    assert decision.recommendation(BY_REASON, "high", None) == decision.recommendation(BY_REASON, "high") == "call"
+    assert decision.recommendation(BY_REASON, "medium", "plan") == "watch"
+    assert decision.recommendation(BY_REASON, "low", "plan") == "nothing"
+
+
+def test_it_is_known_whether_a_level_of_risk_asks_for_the_strongest_reason() -> None:
+    asks = {level: bool(BY_REASON.advice(level).by_reason) for level in ("low", "medium", "high")}
+    assert asks == {"low": False, "medium": False, "high": True}
+
+
+def test_the_rules_survive_being_written_and_read() -> None:
+    assert contract.parse(BY_REASON.to_yaml()) == BY_REASON

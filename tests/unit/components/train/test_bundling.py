@@ -14,23 +14,11 @@ import pytest
 from churn.domain import bundle
 from churn.domain.contract import Candidate
 from churn.domain.graph import Graph
-from components.train import bundling, estimators, fitting, selection
+from components.train import bundling, estimators
 from components.train.data import TrainingSet
-from components.train.estimators import Balance
 from components.train.fitting import Model
-from components.train.selection import Folds
 from tests import training
-from tests.training import FOREST, LIGHTGBM, LOGISTIC, XGBOOST
-
-VOTE = Candidate(name="vote", ensemble="vote", members=("xgboost", "logistic"))
-
-
-def fitted(data: TrainingSet, one: Candidate) -> Model:
-    folds = Folds(data.contract, data.rows, Balance())
-    members = [one] if not one.ensemble else [XGBOOST, LOGISTIC]
-    judged = [selection.judge(data.contract, data.rows, m, selection.out_of_fold(folds, m)) for m in members]
-    chosen = selection.ensemble(data.contract, data.rows, one, judged) if one.ensemble else judged[0]
-    return fitting.fit(data.contract, data.rows, chosen, judged, Balance())
+from tests.training import FOREST, LIGHTGBM, LOGISTIC, VOTE, XGBOOST, fitted
 
 
 @pytest.fixture(scope="module", params=[XGBOOST, LIGHTGBM, LOGISTIC, VOTE], ids=lambda one: one.name)
@@ -80,6 +68,32 @@ def test_the_reference_holds_features_and_out_of_fold_predictions_but_no_key(
     assert reference.drop_columns(["probability"]).equals(
         data.table.select(data.contract.features).take(data.development).combine_chunks()
     )
+
+
+def test_no_customer_can_be_told_from_the_reference_or_the_example(written: bundle.Bundle, data: TrainingSet) -> None:
+    keys = set(data.keys.to_pylist())
+    reference = pq.read_table(written.folder / "reference.parquet").to_pylist()
+    assert not keys & {str(value) for row in reference for value in row.values()}
+    for path in written.folder.iterdir():
+        content = path.read_bytes()
+        assert not any(key.encode() in content for key in keys), path.name
+
+
+def test_spans_are_what_training_has_seen_of_each_column_and_not_of_the_hold_out(
+    written: bundle.Bundle, data: TrainingSet
+) -> None:
+    seen = data.columns[data.development]
+    for name, (low, high), values in zip(data.contract.raw, written.manifest.spans, seen.T, strict=True):
+        categories = data.contract.columns[name].categories
+        expected = (0, len(categories) - 1) if categories else (np.nanmin(values), np.nanmax(values))
+        assert (low, high) == expected
+
+
+def test_a_column_that_is_always_null_has_no_value_outside_of_its_span() -> None:
+    contract = training.telco()
+    spans = bundle.spans(contract, np.full((5, len(contract.raw)), np.nan))
+    low, high = spans[contract.raw.index("tenure")]
+    assert low < -1e300 < 1e300 < high
 
 
 def test_a_large_reference_is_a_sample_that_does_not_depend_on_the_order_of_rows(
@@ -144,12 +158,12 @@ import sys
 from pathlib import Path
 from components.train import bundling, estimators
 from tests import training
-from tests.unit.components.train.test_bundling import VOTE, fitted
-candidates = {one.name: one for one in (training.XGBOOST, training.LIGHTGBM, training.LOGISTIC, training.FOREST, VOTE)}
+of = (training.XGBOOST, training.LIGHTGBM, training.LOGISTIC, training.FOREST, training.VOTE)
+candidates = {one.name: one for one in of}
 data = training.generated()
 with estimators.steady():
     for name in sys.argv[2:]:
-        print(bundling.write(Path(sys.argv[1], name), fitted(data, candidates[name]), data))
+        print(bundling.write(Path(sys.argv[1], name), training.fitted(data, candidates[name]), data))
 """
 
 
