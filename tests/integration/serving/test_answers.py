@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -124,6 +126,7 @@ def test_an_answer_says_all_that_follows_from_the_probability(predictor: Predict
         "recommendation": of.recommendations[level],
         "model_name": "shop",
         "model_version": 7,
+        "variant": "champion",
     }
 
 
@@ -197,6 +200,102 @@ def test_many_at_once_are_answered_each_with_their_own(predictor: Predictor) -> 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda key: by_v1(predictor, [{"customer_id": key}])[0], keys))
     assert answers == [expected[key] for key in keys]
+
+
+def test_a_batch_says_how_many_are_at_which_risk_in_every_protocol(predictor: Predictor, stub: Any) -> None:
+    rows = [ANN, BOB, {**ANN, "visits": 40, "spend": 900.5}]
+    levels = [one["risk"] for one in by_v1(predictor, rows)]
+    counts = {level: levels.count(level) for level in ("low", "medium", "high")}
+    assert predictor.predict(*rows).json["risk"] == counts
+    named = {f"risk_{level}": count for level, count in counts.items()}
+    content, _ = InferRequest("shop", tensors(rows)).to_rest()
+    assert predictor.infer(content).json["parameters"] == named
+    response = stub.ModelInfer(InferRequest("shop", tensors(rows)).to_grpc())
+    assert {name: value.int64_param for name, value in response.parameters.items()} == named
+
+
+def test_a_partial_answer_is_the_same_in_every_protocol(predictor: Predictor, stub: Any) -> None:
+    rows = [{"customer_id": key} for key in ("ann", "zoe", "bob", "old")]
+    reply = predictor.send("/v1/models/shop:predict", {"instances": rows, "parameters": {"partial": True}})
+    assert reply.status == 200
+    ann, zoe, bob, old = reply.json["predictions"]
+    assert [ann, bob] == by_v1(predictor, [rows[0], rows[2]])
+    assert zoe == {
+        "customer_id": "zoe",
+        "error": {
+            "code": "unknown_customer",
+            "message": "instances[1].customer_id names no known customer",
+            "details": [{"path": "instances[1].customer_id", "problem": "names no known customer"}],
+        },
+    }
+    assert old["error"]["code"] == "stale_customer"
+    content, _ = InferRequest("shop", tensors(rows), parameters={"partial": True}).to_rest()
+    found = {output["name"]: output["data"] for output in predictor.infer(content).json["outputs"]}
+    message = InferRequest("shop", tensors(rows), parameters={"partial": True}).to_grpc()
+    by_message = {output.name: output.data for output in InferResponse.from_grpc(stub.ModelInfer(message)).outputs}
+    assert found["probability"] == [ann["probability"], None, bob["probability"], None]
+    np.testing.assert_array_equal(by_message["probability"], [ann["probability"], np.nan, bob["probability"], np.nan])
+    assert found["error"][1] == "inputs.customer_id[1] names no known customer"
+    assert list(found["error"]) == [v.decode() if isinstance(v, bytes) else v for v in by_message["error"]]
+
+
+def test_reasons_are_the_same_by_parameter_by_route_and_in_every_protocol(predictor: Predictor, stub: Any) -> None:
+    rows = [{"customer_id": "ann"}, {"customer_id": "bob", "visits": 2}]
+    parameters = {"explain": True, "top": 2}
+    by_parameter = predictor.send("/v1/models/shop:predict", {"instances": rows, "parameters": parameters}).json
+    by_route = predictor.send("/v1/models/shop:explain", {"instances": rows, "parameters": {"top": 2}}).json
+    assert by_route["explanations"] == by_parameter["predictions"]
+    for one in by_route["explanations"]:
+        why = one["explanation"]
+        logit = np.log(one["probability"] / (1 - one["probability"]))
+        assert why["base_value"] + sum(why["contributions"].values()) == pytest.approx(logit, abs=1e-4)
+        assert [set(reason) for reason in why["reasons"]] == [
+            {"column", "value", "contribution", "direction", "text"}
+        ] * 2
+    asked = [{**row, "visits": row.get("visits", 12)} for row in rows]
+    content, _ = InferRequest("shop", tensors(asked), parameters=parameters).to_rest()
+    found = {output["name"]: output["data"] for output in predictor.infer(content).json["outputs"]}
+    flat = [value for one in by_route["explanations"] for value in one["explanation"]["contributions"].values()]
+    assert found["contributions"] == pytest.approx(flat, abs=1e-6)
+    response = InferResponse.from_grpc(
+        stub.ModelInfer(InferRequest("shop", tensors(asked), parameters=parameters).to_grpc())
+    )
+    assert {one.name: one.data for one in response.outputs}["contributions"] == found["contributions"]
+
+
+def test_a_threshold_that_the_caller_names_decides(predictor: Predictor) -> None:
+    (one,) = by_v1(predictor, [ANN])
+    for threshold in (one["probability"], one["probability"] + 1e-6):
+        body = {"instances": [ANN], "parameters": {"threshold": threshold}}
+        (answer,) = predictor.send("/v1/models/shop:predict", body).json["predictions"]
+        assert answer["decision"] == (one["probability"] >= threshold)
+
+
+def test_the_model_says_what_it_is(predictor: Predictor) -> None:
+    reply = predictor.send("/model-info")
+    champion = reply.json["champion"]
+    assert (reply.status, reply.json["model"], champion["version"]) == (200, "shop", 7)
+    assert champion["threshold"] == bundles.THRESHOLD
+    assert list(champion["features"]) == list(bundles.shop().raw)
+
+
+def test_answers_to_one_connection_come_in_the_order_of_their_questions(predictor: Predictor) -> None:
+    body = [json.dumps({"instances": [{**ANN, "visits": visits}]}).encode() for visits in (1, 20, 40)]
+    head = "POST /v1/models/shop:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", predictor.http_port), timeout=30) as connection:
+        connection.sendall(b"".join(head.format(len(one)).encode() + one for one in body))
+        with connection.makefile("rb") as answers:
+            found = [json.loads(_content(answers))["predictions"][0] for _ in body]
+    assert found == [by_v1(predictor, [{**ANN, "visits": visits}])[0] for visits in (1, 20, 40)]
+
+
+def _content(answers: Any) -> bytes:
+    """The next answer's body."""
+    length = 0
+    while (line := answers.readline().strip().lower()) != b"":
+        if line.startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    return bytes(answers.read(length))
 
 
 def test_only_the_outputs_that_are_asked_for_come_back(predictor: Predictor) -> None:

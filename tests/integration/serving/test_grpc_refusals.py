@@ -40,6 +40,13 @@ def fp64(name: str, *data: float, **changes: Any) -> Any:
     )
 
 
+def text(name: str, *values: str) -> Any:
+    data = [value.encode() for value in values]
+    return pb.ModelInferRequest.InferInputTensor(
+        name=name, datatype="BYTES", shape=[len(data)], contents={"bytes_contents": data}
+    )
+
+
 GRPC: dict[str, tuple[pb.ModelInferRequest, str, str]] = {
     "another model": (pb.ModelInferRequest(model_name="nope"), "NOT_FOUND", "this server has no model of that name"),
     "no tensors": (pb.ModelInferRequest(model_name="shop"), "INVALID_ARGUMENT", "inputs is empty"),
@@ -50,17 +57,32 @@ GRPC: dict[str, tuple[pb.ModelInferRequest, str, str]] = {
     "unknown datatype": (
         grpc_request(inputs=[fp64("x", 1, datatype="FP63")]),
         "INVALID_ARGUMENT",
-        "body is not a request of the protocol",
+        "inputs.x.datatype has a datatype without typed contents",
     ),
     "contents of another datatype": (
         grpc_request(inputs=[fp64("x", contents={"fp32_contents": [1.0]}, shape=[1])]),
         "INVALID_ARGUMENT",
-        "inputs.x does not hold what its shape",
+        "inputs.x has values in other contents than fp64_contents",
     ),
     "raw and typed contents": (
         grpc_request(raw_input_contents=[b"12345678"]),
         "INVALID_ARGUMENT",
-        "body is not a request of the protocol",
+        "raw_input_contents has 1 parts for 6 inputs",
+    ),
+    "too many customers": (
+        pb.ModelInferRequest(model_name="shop", inputs=[fp64("spend", *[1.0] * 10_001)]),
+        "RESOURCE_EXHAUSTED",
+        "10001 customers are more than 10000 in one request",
+    ),
+    "an unknown customer": (
+        pb.ModelInferRequest(model_name="shop", inputs=[text("customer_id", "zoe")]),
+        "NOT_FOUND",
+        "inputs.customer_id[0] names no known customer",
+    ),
+    "a customer of long ago": (
+        pb.ModelInferRequest(model_name="shop", inputs=[text("customer_id", "old")]),
+        "FAILED_PRECONDITION",
+        "inputs.customer_id[0] names a customer whose stored values are older",
     ),
     "truncated raw contents": (
         pb.ModelInferRequest(
@@ -94,6 +116,20 @@ def test_grpc_tells_the_first_of_very_many_faults(stub: Any) -> None:
         stub.ModelInfer(pb.ModelInferRequest(model_name="shop", inputs=[ids]))
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
     assert refused.value.details().endswith("\nand 2980 more")
+
+
+def test_grpc_tells_of_faults_with_very_long_names_what_a_header_holds(stub: Any) -> None:
+    names = ["\N{GRINNING FACE}" * 60 + str(number) for number in range(40)]
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ModelInfer(grpc_request(inputs=[fp64(name, 1.0) for name in names]))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "is no field of this model" in refused.value.details()
+
+
+def test_grpc_answers_a_refusal_with_the_request_id_it_came_with(stub: Any) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ModelInfer(grpc_request(spend=-1), metadata=[("x-request-id", "mine-77")])
+    assert dict(refused.value.trailing_metadata())["x-request-id"] == "mine-77"
 
 
 def test_grpc_loads_and_unloads_nothing_on_request(stub: Any, predictor: Predictor) -> None:

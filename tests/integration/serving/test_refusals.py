@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -133,7 +135,7 @@ V2: dict[str, tuple[int, list[dict[str, Any]], str]] = {
         tensors(spend=tensor("spend", "FP64", 1, shape=[2])),
         "inputs.spend has 1 values",
     ),
-    "no values": (400, tensors(spend=tensor("spend", "FP64", shape=[1])), "inputs.spend does not hold what"),
+    "no values": (400, tensors(spend=tensor("spend", "FP64", shape=[1])), "inputs.spend has 0 values"),
     "a matrix": (
         400,
         tensors(spend=tensor("spend", "FP64", 1, 2, shape=[1, 2])),
@@ -254,10 +256,12 @@ def test_values_are_checked_before_customers_are_looked_up(predictor: Predictor)
         ("/v2/models/nope", None, 404, "unknown_model"),
         ("/v2/models/nope/ready", None, 404, "unknown_model"),
         ("/v2/models/shop/versions/1/infer", {"inputs": tensors()}, 501, "not_supported"),
-        ("/v1/models/shop:explain", {"instances": [ANN]}, 501, "not_supported"),
+        ("/v1/models/nope:explain", {"instances": [ANN]}, 404, "unknown_model"),
         ("/v2/repository/models/shop/load", {}, 403, "forbidden"),
         ("/v2/repository/models/shop/unload", {}, 403, "forbidden"),
         ("/v2/models/shop/infer", None, 405, "method_not_allowed"),
+        ("/v1/models/shop:predict", None, 405, "method_not_allowed"),
+        ("/model-info", {}, 405, "method_not_allowed"),
         ("/v3", None, 404, "not_found"),
     ],
 )
@@ -299,6 +303,55 @@ def test_headers_are_never_echoed(predictor: Predictor) -> None:
 def test_refusals_leave_no_trace_in_the_log(predictor: Predictor) -> None:
     predictor.predict({"customer_id": "canary-9920"})
     predictor.send("/v1/models/shop:predict", b"{")
+    predictor.send("/v1/models/shop:predict?canary-9920", {"instances": [but(plan="canary-9920")]})
+    predictor.infer({"inputs": tensors(plan=tensor("plan", "BYTES", "canary-9920")), "id": "canary-9920"})
     assert "canary-9920" not in predictor.said()
     assert "Traceback" not in predictor.said()
-    assert len(predictor.said().splitlines()) == 1
+
+
+def test_a_refusal_is_one_line_that_its_answer_leads_to(predictor: Predictor) -> None:
+    reply = predictor.predict(but(visits=-1), X_Request_Id="one-line-1")
+    assert reply.headers["x-request-id"] == "one-line-1"
+    (line,) = (one for one in predictor.lines() if one.get("request_id") == "one-line-1")
+    assert (line["route"], line["status"]) == ("v1 predict", 422)
+
+
+def test_more_customers_than_the_limit_are_refused(predictor: Predictor) -> None:
+    one = predictor.predict(*[{"customer_id": "ann"}] * 10_001)
+    two = predictor.infer({"inputs": [tensor("spend", "FP64", 1.0, shape=[10_001])]})
+    assert (one.status, one.json["error"]["code"]) == (413, "too_large")
+    assert (two.status, two.json["code"]) == (413, "too_large")
+    assert one.json["error"]["message"] == two.json["error"] == "10001 customers are more than 10000 in one request"
+
+
+NO_HTTP = {
+    "no protocol": b"hello\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a length of text": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+    "a length below zero": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "a length and chunks": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a chunk of no size": b"POST /v1/models/shop:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n",
+}
+
+
+@pytest.mark.parametrize("case", NO_HTTP)
+def test_what_is_no_http_is_told_so_and_cut_off(predictor: Predictor, case: str) -> None:
+    with socket.create_connection(("127.0.0.1", predictor.http_port), timeout=30) as connection:
+        connection.sendall(NO_HTTP[case])
+        received = b""
+        with suppress(ConnectionResetError):
+            while part := connection.recv(4096):
+                received += part
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == "malformed"
+    assert predictor.ready()
+
+
+def test_a_refused_request_leaves_its_connection_usable(predictor: Predictor) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", predictor.http_port, timeout=30)
+    for body, status in (("{", 400), (json.dumps({"instances": [ANN]}), 200)) * 3:
+        connection.request("POST", "/v1/models/shop:predict", body)
+        answer = connection.getresponse()
+        assert answer.status == status
+        answer.read()
