@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,12 +23,13 @@ from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant
 from feature_repo.direct.errors import BadIdError, RowsError, StoreAwayError
-from feature_repo.direct.reader import Reader, open_reader
+from feature_repo.direct.reader import Reader, Stored, open_reader
 from serving.asked import Asked
 from serving.checking import MISSING, check
 from serving.errors import (
     Failure,
     Fault,
+    FaultyRequestError,
     InvalidValuesError,
     StaleCustomerError,
     UnavailableError,
@@ -44,6 +45,9 @@ Vector = npt.NDArray[np.float64]
 
 PROVENANCE = "provenance.json"
 """What promotion writes beside a bundle; no part of its digest."""
+
+Why = tuple[str, type[FaultyRequestError]]
+"""What is wrong with a customer, and what it is called."""
 
 UNKNOWN = "names no known customer"
 BAD_ID = "cannot be an id of this model"
@@ -172,8 +176,7 @@ class Version:
         self, keys: Sequence[str | int | UnsetType], rows: Sequence[int], asked: Asked, id_name: str = ""
     ) -> tuple[Matrix, list[Failure]]:
         """What the online store holds (m, k) of the customers in `rows`. Raises UnavailableError when it is away."""
-        name = id_name or next((one for one in self.plain.ids if one in asked.values), self.plain.ids[0])
-        started, failures = time.perf_counter(), list[Failure]()
+        started = time.perf_counter()
         try:
             stored = await self._reader.read([key for key in keys if key is not UNSET])
         except StoreAwayError as error:
@@ -181,28 +184,30 @@ class Version:
             problem = "the online store does not answer; send all features, or ask later"
             raise UnavailableError(problem, retry_after=error.retry_after) from error
         except RowsError as error:
-            bad = BAD_ID if isinstance(error, BadIdError) else BAD_VALUE
-            kind = InvalidValuesError if isinstance(error, BadIdError) else StaleCustomerError
-            stored, failures = (
-                error.stored,
-                [Failure(rows[place], Fault(asked.cell(rows[place], name), bad), kind) for place in error.rows],
+            self._metrics.online_read("ok", time.perf_counter() - started)
+            bad, kind = (
+                (BAD_ID, InvalidValuesError) if isinstance(error, BadIdError) else (BAD_VALUE, StaleCustomerError)
             )
+            found = dict.fromkeys(error.rows, (bad, kind))
+            return error.stored.columns, self._unanswerable(error.stored, rows, asked, id_name, found)
         self._metrics.online_read("ok", time.perf_counter() - started)
-        days = self.contract.ttl_days
-        oldest = time.time() - days * 86_400
-        if np.all(stored.seen >= oldest):  # false for NaN
-            return stored.columns, failures
-        stale = f"names a customer whose stored values are older than {days} days; send them anew"
-        told, known = {failure.row for failure in failures}, len(failures)
-        for row, seen in zip(rows, stored.seen.tolist(), strict=True):
-            if row in told:
-                continue
-            if seen != seen:  # noqa: PLR0124 - NaN
-                failures.append(Failure(row, Fault(asked.cell(row, name), UNKNOWN), UnknownCustomerError))
-            elif seen < oldest:
-                failures.append(Failure(row, Fault(asked.cell(row, name), stale), StaleCustomerError))
-        self._metrics.online_misses.inc(len(failures) - known)
-        return stored.columns, failures
+        if not stored.stale.any() and not np.isnan(stored.seen).any():
+            return stored.columns, []
+        return stored.columns, self._unanswerable(stored, rows, asked, id_name, {})
+
+    def _unanswerable(
+        self, stored: Stored, rows: Sequence[int], asked: Asked, id_name: str, found: Mapping[int, Why]
+    ) -> list[Failure]:
+        """Customers who are unknown, or whose values are too old; and those for whom a reason was `found` already."""
+        name = id_name or next(one for one in self.plain.ids if one in asked.values)
+        stale = f"names a customer whose stored values are older than {self.contract.ttl_days} days; send them anew"
+        why: dict[int, Why] = dict.fromkeys(np.nonzero(stored.stale)[0].tolist(), (stale, StaleCustomerError))
+        why |= dict.fromkeys(np.nonzero(np.isnan(stored.seen))[0].tolist(), (UNKNOWN, UnknownCustomerError))
+        self._metrics.online_misses.inc(len(why.keys() - found.keys()))
+        return [
+            Failure(rows[place], Fault(asked.cell(rows[place], name), problem), kind)
+            for place, (problem, kind) in sorted({**why, **found}.items())
+        ]
 
     def _lacking(self, found: Resolved, rows: Sequence[int], asked: Asked) -> list[Failure]:
         """Columns that a customer with an id must have, and that are neither given nor stored."""
