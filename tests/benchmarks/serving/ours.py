@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from tests.servers import postgres_server, redis_server
 
 READY = f"/v2/models/{NAME}/ready"
 _VERSION = 1
+_PATIENCE_S = 30
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,15 @@ def command(http_port: int, grpc_port: int, workers: int = 1) -> list[str]:
     return [sys.executable, "-m", "serving", "--model", NAME, *ports, "--workers", str(workers)]
 
 
-def counted(http_port: int, headers: Mapping[str, str]) -> dict[str, float]:
-    """The server's own counts, by the names of its metrics, over all labels: what it has answered, logged and lost."""
+def settled(http_port: int, headers: Mapping[str, str]) -> dict[str, float]:
+    """A server's own counts, by its metrics' names, over all labels: once its log is written, or takes too long."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (found := _counted(http_port, headers)).get("churn_log_rows") and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return found
+
+
+def _counted(http_port: int, headers: Mapping[str, str]) -> dict[str, float]:
     request = urllib.request.Request(f"http://127.0.0.1:{http_port}/metrics", headers=dict(headers))
     with urllib.request.urlopen(request, timeout=10) as answer:
         text = answer.read().decode()

@@ -98,11 +98,6 @@ def plain_batch(path: str) -> Protocol:
     return Protocol("JSON", path, lambda rows: _json({"customers": rows}), _read_v1)
 
 
-def unpacked(head: bytes) -> Any:
-    """The protocol buffers of open inference, answer side."""
-    return _messages().ModelInferResponse.FromString(head)
-
-
 def _json(document: Any) -> Body:
     return Body(json.dumps(document, separators=(",", ":")).encode())
 
@@ -135,7 +130,7 @@ def _read_v2(body: bytes, headers: Mapping[str, str]) -> list[float]:
 
 
 def _read_grpc(body: bytes, _: Mapping[str, str]) -> list[float]:
-    answer = unpacked(body)
+    answer = _messages().ModelInferResponse.FromString(body)
     place = [output.name for output in answer.outputs].index("probability")
     if answer.raw_output_contents:
         return np.frombuffer(answer.raw_output_contents[place]).tolist()

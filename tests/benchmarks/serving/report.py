@@ -12,6 +12,7 @@ from rich.table import Table
 from tests.benchmarks.serving.limits import CONNECTIONS
 from tests.benchmarks.serving.measure import Measured
 from tests.benchmarks.serving.results import Results, Series, Target, targets
+from tests.benchmarks.serving.run import PACED_CONNECTIONS
 from tests.benchmarks.serving.scenarios import NAIVE, WORKERS
 
 
@@ -55,7 +56,7 @@ def _figures(its: Measured, naive: Measured) -> Iterator[str]:
 
 def _paced(results: Results) -> Iterator[str]:
     if results.paced:
-        yield "[bold]Paced at half of the saturation (64 connections, requests independent of each other)[/bold]"
+        yield f"[bold]Paced at half of the saturation ({PACED_CONNECTIONS} connections, independent requests)[/bold]"
     for one in results.paced:
         rate, p50, p99 = (
             statistics.median(getattr(b, name) for b in one.bursts) for name in ("rate", "p50_ms", "p99_ms")
@@ -66,7 +67,7 @@ def _paced(results: Results) -> Iterator[str]:
 def _limits(results: Results) -> Iterator[str]:
     if not results.limits:
         return
-    yield f"[bold]Limits, {CONNECTIONS} at once: CPU µs of an empty answer to the same request + the model alone[/bold]"
+    yield f"[bold]Limits, {CONNECTIONS} at once: CPU µs of an empty answer to the same request + the work alone[/bold]"
     measured = {
         (name, series.size): its.median("cpu_us")
         for series in results.series
@@ -74,7 +75,7 @@ def _limits(results: Results) -> Iterator[str]:
         for name, its in series.measured.items()
     }
     for one in results.limits:
-        named = f"  {one.path}, {one.size:,} at a time: {one.empty.cpu_us:,.0f} + {one.model_us:,.0f}"
+        named = f"  {one.path}, {one.size:,} at a time: {one.empty.cpu_us:,.0f} + {one.work_us:,.0f}"
         named += f" = {one.cpu_us:,.0f} µs (an empty answer {one.empty.rate:,.0f} times a second)"
         its = measured.get((one.path, one.size))
         yield named + (f"; it takes {its:,.0f} µs, {its / one.cpu_us:.1f} times the limit" if its else "")
@@ -122,7 +123,7 @@ def _around(results: Results) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     yield f"  {machine['cores']} cores of {machine['cpu']}, {machine['memory_gb']} GB, {machine['system']}"
     yield f"  Python {machine['python']}, {versions}; {', '.join(machine['loaders'])}"
-    yield "  loaders, PostgreSQL and Redis share the cores; CPU is that of a server's own processes alone"
+    yield "  loaders, PostgreSQL (without fsync) and Redis share the cores; CPU is that of a server's processes alone"
     for note in results.notes:
         yield f"  {note}"
     for name, reason in results.absent.items():

@@ -64,7 +64,6 @@ class Results:
     series: list[Series] = field(default_factory=list)
     paced: list[Paced] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
-    model_us: dict[int, float] = field(default_factory=dict)
     cache: Cache | None = None
     counts: list[Counts] = field(default_factory=list)
     logged_rows: int = 0

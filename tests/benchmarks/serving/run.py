@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.benchmarks.serving import limits, measure, ours
@@ -14,22 +14,22 @@ from tests.benchmarks.serving.results import Counts, Paced, Results, Series
 from tests.benchmarks.serving.scenarios import BY_ID, NAIVE, SINGLE, Scenario, scenarios
 from tests.benchmarks.serving.servers import Servers
 
-_PACED_CONNECTIONS = 64
+PACED_CONNECTIONS = 256
+_PLAIN, _BINARY = ("ours, v1 JSON", "ours, v2 gRPC"), "ours, v2 binary"
 _SATURATED_AT = 32
 
 
 @dataclass(frozen=True)
 class Length:
-    """Rounds and seconds of a burst, how often a start is timed, and which numbers of connections are left out."""
+    """Rounds by the number of connections (none of it: left out), seconds of a burst, how often a start is timed."""
 
-    rounds: int
+    rounds: Mapping[int, int]
     seconds: float
     starts: int
-    without: frozenset[int] = frozenset()
 
 
-FULL = Length(rounds=3, seconds=3, starts=3)
-QUICK = Length(rounds=2, seconds=1, starts=1, without=frozenset({1}))
+FULL = Length(rounds={1: 2, 8: 3, 32: 3}, seconds=3, starts=3)
+QUICK = Length(rounds={8: 2, 32: 2}, seconds=1, starts=1)
 
 
 @dataclass
@@ -62,19 +62,23 @@ class Run:
         self._count()
 
     def limits(self) -> None:
-        """Empty answers, the model in this process, and a cache beside it."""
+        """Empty answers to the same requests, the model in this process, and a cache beside it."""
         self.tell("limits")
-        self.found.model_us = limits.model_alone(self.trained, list(self.customers.by_id.values()))
-        seconds = self.length.seconds
-        running, model_us = self.servers.running, self.found.model_us
-        self.found.limits = limits.empty_answers(running, self.customers, model_us, seconds)
-        self.found.cache = limits.cache(self.production.redis, model_us[1])
+        model_us = limits.model_alone(self.trained, list(self.customers.by_id.values()))
+        self.found.cache = cache = limits.cache(self.production.redis, model_us[1])
+        work_us = {
+            (path, size): model_us[size]
+            for size, paths in ((1, (*_PLAIN, "ours, v2 JSON")), (100, (*_PLAIN, _BINARY)), (1000, (*_PLAIN, _BINARY)))
+            for path in paths
+        }
+        work_us[BY_ID, 1] = model_us[1] + cache.hit_us  # one reading of Redis at least
+        self.found.limits = limits.empty_answers(self.servers.running, self.customers, work_us, self.length.seconds)
 
     def _naive_prefix(self) -> str:
         """Where the naive peer's faster endpoints are: coroutines, or functions in threads."""
         words = {"": "coroutines (async def)", "/sync": "functions in threads (def)"}
         rates = dict.fromkeys(words, 0.0)
-        for prefix in [*words] * self.length.rounds:
+        for prefix in [*words] * self.length.rounds[8]:
             entry = scenarios(prefix)[0].entries[0]
             server = self.servers.running[entry.server]
             contestant = self.customers.contestant(entry.name, server, entry.protocol, 1)
@@ -98,9 +102,9 @@ class Run:
 
     def _measure(self, scenario: Scenario, contestants: Sequence[Contestant]) -> None:
         for connections in scenario.connections:
-            if connections not in self.length.without:
+            if connections in self.length.rounds:
                 self.tell(f"{scenario.title}, {connections} at once")
-                seen = measure.in_turn(contestants, connections, self.length.rounds, self.length.seconds)
+                seen = measure.in_turn(contestants, connections, self.length.rounds[connections], self.length.seconds)
                 self.found.series.append(Series(scenario.name, scenario.title, scenario.size, connections, seen))
                 for contestant in contestants:
                     self._tally(contestant, seen[contestant.name].requests)
@@ -115,8 +119,8 @@ class Run:
                 continue
             rate = saturated.measured[contestant.name].median("rate") / 2
             self.tell(f"{contestant.name}, paced at {rate:.0f} a second")
-            seconds, rounds = self.length.seconds + 1, range(self.length.rounds)
-            bursts = [measure.paced(contestant, _PACED_CONNECTIONS, seconds, rate) for _ in rounds]
+            seconds, rounds = self.length.seconds + 1, range(self.length.rounds[_SATURATED_AT])
+            bursts = [measure.paced(contestant, PACED_CONNECTIONS, seconds, rate) for _ in rounds]
             self.found.paced.append(Paced(contestant.name, rate, bursts))
             self._tally(contestant, sum(burst.requests for burst in bursts))
 
@@ -127,10 +131,6 @@ class Run:
         """What ours says of itself, beside what the loaders saw."""
         for name in ("ours", "ours x2"):
             server = self.servers.running[name]
-            try:
-                said = ours.counted(server.http_port, server.headers)
-            except OSError as error:
-                self.found.notes.append(f"{name} does not give its metrics: {error}")
-            else:
-                self.found.counts.append(Counts(name, self.asked[name], said))
+            said = ours.settled(server.http_port, server.headers)
+            self.found.counts.append(Counts(name, self.asked[name], said))
         self.found.logged_rows = self.production.logged()
