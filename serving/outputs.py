@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET
 
 from churn.domain.formula import nearest
-from serving.answers import Answers, Explanation
+from serving.answers import NAN, Answers, Explanation
 from serving.asked import shown
 from serving.errors import Fault, MalformedError
 from serving.fields import CUSTOMER_ID
@@ -126,17 +126,18 @@ def _output(name: str, answers: Answers, top: int) -> Output:
 
 
 def _explained(name: str, given: Sequence[Explanation | None], top: int) -> Output:
-    there = next((one for one in given if one is not None), None)
-    columns = list(there.contributions) if there else []
+    columns = list(dict.fromkeys(column for one in given if one for column in one.contributions))
     count, kind = len(given), EXPLAINED[name]
     match name:
         case "base_value":
-            return Output(name, kind, [count], [one.base if one else float("nan") for one in given])
+            return Output(name, kind, [count], [one.base if one else NAN for one in given])
         case "method":
             return Output(name, kind, [count], [METHODS[one.exact] if one else "" for one in given])
         case "contributions":
-            none = [float("nan")] * len(columns)
-            flat = [value for one in given for value in (one.contributions.values() if one else none)]
+            contributions = [
+                one.contributions if one else {} for one in given
+            ]  # versions may have columns of their own
+            flat = [one.get(column, NAN) for one in contributions for column in columns]
             return Output(name, kind, [count, len(columns)], flat, {COLUMNS: ",".join(columns)})
     width = min(top, len(columns))
     flat_texts: list[str] = []

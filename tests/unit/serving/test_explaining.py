@@ -11,10 +11,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from serving import v1, v2_body
+from serving import outputs, v1, v2_body
 from serving.answering import EXPLAINED_INLINE
+from serving.answers import Answers, Explanation
 from serving.lineup import Lineup
 from serving.outputs import COLUMNS, EXPLAINED
+from serving.v2 import Tensors
 from serving.version import Version
 from tests import bundles
 from tests.unit.serving import test_v2_body as rest
@@ -168,3 +170,30 @@ def test_what_explains_a_mixed_batch_is_each_answers_own_version(
     mine, theirs = (one.explanation for one in v1.render(found)["predictions"])
     assert mine == by_v1(shop, ANN)[0].explanation
     assert theirs == by_v1(challenger, ANN)[0].explanation
+
+
+@pytest.mark.parametrize("way", [by_rest, by_bytes, by_grpc])
+def test_a_challenger_with_its_columns_in_another_order_is_told_under_the_same_names(
+    shop: Version, trained: Callable[..., Version], way: Callable[..., Any]
+) -> None:
+    other = trained(bundles.shop(columns=dict(reversed(bundles.shop().columns.items()))), version=6)
+    lineup = Lineup(shop, other, share=0.5)
+    rows = [{"customer_id": f"customer-{number}", **ANN} for number in range(8)]
+    expected = by_v1(lineup, *rows)
+    assert {one.variant for one in expected} == {"champion", "challenger"}
+    found, columns = way(lineup, *rows)
+    for row, one in zip(np.array(found["contributions"], float).reshape(8, -1), expected, strict=True):
+        told = dict(zip(columns.split(","), row.tolist(), strict=True))
+        assert told == pytest.approx(one.explanation["contributions"], abs=1e-6)
+
+
+def test_versions_with_columns_of_their_own_share_a_tensor() -> None:
+    told = [Explanation(0.1, {"a": 1.0, "b": 2.0}, [], True), None, Explanation(0.2, {"b": 3.0, "c": 4.0}, [], False)]
+    found = Answers.empty(3, "shop", None)
+    found.explanations = told
+    by_name = {one.name: one for one in outputs.outputs(found, Tensors([]))}
+    contributions = by_name["contributions"]
+    assert (contributions.shape, contributions.parameters) == ([3, 3], {COLUMNS: "a,b,c"})
+    nan = float("nan")
+    np.testing.assert_array_equal(contributions.data, [1, 2, nan, nan, nan, nan, nan, 3, 4])
+    assert by_name["method"].data == ["exact", "", "approximate"]
