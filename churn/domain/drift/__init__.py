@@ -1,0 +1,1 @@
+"""Has the world changed? Two samples compared column by column: a test, an effect, and a verdict that needs both."""

@@ -1,0 +1,196 @@
+"""How a model did once outcomes are known: each prediction judged when its label horizon has passed, and no earlier."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from churn.domain import decision, metrics
+from churn.domain.contract import Costs
+
+Vector = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+DAY_US = 86_400_000_000
+UNKNOWN = np.iinfo(np.int64).min
+"""No such time."""
+
+LEAVER, STAYER, PENDING = 1, 0, -1
+
+FEWEST = 200
+"""Judged predictions below which a version is not held against its promotion."""
+_FEWEST_OF_A_KIND = 20
+_LARGEST = 20_000
+_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions (n,) and what is known of their customers; times are microseconds since 1970, or `UNKNOWN`."""
+
+    at: Times
+    version: npt.NDArray[np.int64]
+    probability: Vector
+    contacted: Mask
+    left_at: Times
+    known_until: Times
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A value and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """A version in the week that begins on `week` (a Monday, UTC), or in all weeks where that is null.
+
+    `calibration` is mean prediction less observed rate, `profit` the expected profit a customer of what was decided.
+    Null where nothing is judged; `auc` also where all left or all stayed."""
+
+    week: dt.date | None
+    version: int
+    predictions: int
+    judged: int
+    pending: int
+    leavers: int
+    auc: Interval | None = None
+    brier: Interval | None = None
+    calibration: Interval | None = None
+    ece: float | None = None
+    profit: Interval | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A version against its promotion in one measure. `worse` when even the better end of the interval falls short of
+    the promotion's value by more than `margin`."""
+
+    version: int
+    measure: str
+    promoted: float
+    now: Interval
+    margin: float
+    worse: bool
+
+
+def states(predictions: Predictions, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:
+    """`LEAVER`, `STAYER` or `PENDING` (n,) as of a time.
+
+    A leaver left after the prediction and within the horizon; a stayer is known to be none, for the whole horizon. A
+    leaver too is pending until the horizon has passed: otherwise those who leave at once would be judged first."""
+    end = predictions.at + horizon_days * DAY_US
+    left = (predictions.left_at > predictions.at) & (predictions.left_at <= end)
+    stayed = ~left & (predictions.known_until >= end)
+    found = np.full(len(end), PENDING, np.int8)
+    found[left & (end <= as_of)] = LEAVER
+    found[stayed & (end <= as_of)] = STAYER
+    return found
+
+
+def weeks(at: Times) -> Times:
+    """The Monday of each time, in days since 1970."""
+    return (at // DAY_US + 3) // 7 * 7 - 3
+
+
+def by_week(predictions: Predictions, state: npt.NDArray[np.int8], costs: Costs) -> tuple[Period, ...]:
+    """Each version in each week of its predictions, and in all of them (those first)."""
+    monday = weeks(predictions.at)
+    found = []
+    for version in np.unique(predictions.version):
+        own = predictions.version == version
+        found.append(_period(predictions, state, own, costs))
+        for day in np.unique(monday[own]):
+            found.append(_period(predictions, state, own & (monday == day), costs, _date(int(day))))  # noqa: PERF401
+    return tuple(sorted(found, key=lambda one: (one.week is not None, one.version, one.week or dt.date.min)))
+
+
+def against_promotion(periods: tuple[Period, ...], promoted: dict[int, dict[str, float]]) -> tuple[Standing, ...]:
+    """Each version that has enough outcomes against its hold-out metrics at promotion, where those are known.
+
+    The hold-out's own chance is in the margin: .02 of AUC, .01 of Brier, a tenth of the profit."""
+    found = []
+    for one in periods:
+        stayers = one.judged - one.leavers
+        if one.week is not None or one.judged < FEWEST or min(one.leavers, stayers) < _FEWEST_OF_A_KIND:
+            continue
+        before = promoted.get(one.version, {})
+        for measure, name, now, margin in (
+            ("auc", "roc_auc", one.auc, 0.02),
+            ("brier", "brier", one.brier, 0.01),
+            ("profit", "expected_profit", one.profit, 0.1 * abs(before.get("expected_profit", 0.0))),
+        ):
+            if now is not None and name in before:
+                value = before[name]
+                worse = now.low > value + margin if measure == "brier" else now.high < value - margin
+                found.append(Standing(
+                    version=one.version, measure=measure, promoted=value, now=now, margin=margin, worse=worse
+                ))  # fmt: skip
+    return tuple(found)
+
+
+def _period(
+    predictions: Predictions, state: npt.NDArray[np.int8], rows: Mask, costs: Costs, week: dt.date | None = None
+) -> Period:
+    judged = rows & (state != PENDING)
+    y, p = (state[judged] == LEAVER).astype(np.float64), predictions.probability[judged]
+    counts = Period(
+        week=week,
+        version=int(predictions.version[rows][0]),
+        predictions=int(rows.sum()),
+        judged=len(y),
+        pending=int(rows.sum()) - len(y),
+        leavers=int(y.sum()),
+    )
+    if not len(y):
+        return counts
+    worth = decision.profits(y, predictions.contacted[judged], costs)
+    return msgspec.structs.replace(counts, ece=metrics.ece(y, p), **_intervals(y, p, worth))
+
+
+def _intervals(y: Vector, p: Vector, worth: Vector) -> dict[str, Interval | None]:
+    """Percentile intervals (Efron 1979). Of more than 20,000 rows so many are drawn from: then they are too wide."""
+    random = np.random.default_rng(7)
+    rows = np.arange(len(y))
+    if len(y) > _LARGEST:
+        rows = random.choice(len(y), _LARGEST, replace=False)
+    weights = random.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), _DRAWS)
+
+    def mean(values: Vector) -> Interval:
+        return _interval(float(values.mean()), weights @ values[rows] / len(rows))
+
+    area = None
+    if 0 < y.sum() < len(y):
+        drawn = _weighted_auc(y[rows], p[rows], weights)
+        area = _interval(metrics.roc_auc(y, p), drawn[np.isfinite(drawn)])
+    return {"auc": area, "brier": mean((p - y) ** 2), "calibration": mean(p - y), "profit": mean(worth)}
+
+
+def _interval(value: float, drawn: Vector) -> Interval:
+    if not len(drawn):
+        return Interval(value, value, value)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(value, float(low), float(high))
+
+
+def _weighted_auc(y: Vector, p: Vector, weights: npt.NDArray[np.int64]) -> Vector:
+    """The AUC under each row of weights (draws, n); NaN where one of the outcomes is not drawn. Ties count half."""
+    order = np.argsort(p, kind="stable")
+    starts = np.concatenate([[0], np.nonzero(np.diff(p[order]))[0] + 1])
+    found = np.empty(len(weights))
+    for place, drawn in enumerate(weights):
+        leavers, stayers = (np.add.reduceat((drawn * kind)[order], starts) for kind in (y, 1 - y))
+        pairs = leavers.sum() * stayers.sum()
+        below = np.cumsum(stayers) - stayers / 2
+        found[place] = (leavers @ below) / pairs if pairs else np.nan
+    return found
+
+
+def _date(day: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
