@@ -13,7 +13,7 @@ from churn.domain.errors import UserError
 from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic
 from churn.stores.traffic_store import TrafficStore, open_traffic
-from serving import workers
+from serving import memory, workers
 from serving.access.options import AccessOptions
 from serving.access.tls import TlsOptions
 from serving.addresses import Address
@@ -54,6 +54,7 @@ def serve(settings: Settings, model: str, where: Where) -> int:
     document = _document(settings, store, model)
 
     def work() -> int:
+        memory.keep_small()
         from serving.server import Options, PredictorServer
 
         options = Options(settings, serving, store, http, grpc, access, tls, workers=where.workers)
