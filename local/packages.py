@@ -14,12 +14,13 @@ def write(out: Path) -> list[Path]:
     from kfp import compiler
     from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
+    from pipelines.batch import batch
     from pipelines.training import training
 
     written = []
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for pipeline in (training,):
+        for pipeline in (training, batch):
             package, resources = out / f"{pipeline.name}.yaml", out / f"{pipeline.name}.resources.yaml"
             compiler.Compiler().compile(pipeline, str(package))
             options = KubernetesManifestOptions(

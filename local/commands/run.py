@@ -45,3 +45,40 @@ def training(
         screen.document(done)
     else:
         report.show(done)
+
+
+@app.command()
+def batch(
+    data: Annotated[str, typer.Option(help="The table: a CSV or Parquet file, s3://…, or postgresql://….")] = "",
+    from_store: Annotated[
+        bool, typer.Option("--from-store", help="Each customer's latest row in the offline store, as of the date.")
+    ] = False,
+    as_of: AsOf = "",
+    shards: Annotated[int, typer.Option(help="Parts that are scored apart; 0 is one a million rows.", min=0)] = 0,
+    out: Annotated[
+        str, typer.Option(help="Where scores appear: a folder or s3://bucket/prefix; scores/MODEL in CHURN_OBJECTS.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Whose champion scores.")] = "telco",
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="Add the three strongest reasons; takes some ten times as long.")
+    ] = False,
+    runner: Annotated[
+        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
+    ] = "venv",
+    as_json: AsJson = False,
+) -> None:
+    """Score every customer of a table with the champion.
+
+    Writes Parquet by date and model version, and the table `scores` of CHURN_DATABASE. The same run again takes the
+    former's place; after a failure it goes on with the shards that are missing."""
+    from local import batch, batch_report, progress
+
+    request = batch.Request.parse(
+        data, from_store=from_store, as_of=as_of, shards=shards, out=out, model=model, reasons=reasons, runner=runner
+    )
+    with progress.steps(quiet=as_json) as on_step:
+        done = batch.run(request, on_step)
+    if as_json:
+        screen.document(done)
+    else:
+        batch_report.show(done)

@@ -19,7 +19,10 @@ def test_compiling_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -
         command = [sys.executable, "-m", "local.main", "pipeline", "compile", "--out", str(tmp_path / name)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     first, second = (sorted((tmp_path / name).iterdir()) for name in ("first", "second"))
-    assert [path.name for path in first] == ["training.resources.yaml", "training.yaml"]
+    pipelines = ("batch", "training")
+    assert [path.name for path in first] == [
+        f"{name}{end}" for name in pipelines for end in (".resources.yaml", ".yaml")
+    ]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
@@ -29,6 +32,18 @@ def test_the_package_names_an_image_a_role_and_installs_nothing(tmp_path: Path) 
     containers = [executor["container"] for executor in package["deploymentSpec"]["executors"].values()]
     assert {container["image"] for container in containers} == {"churn/data-processing:dev", "churn/model-training:dev"}
     assert not any("pip install" in text for container in containers for text in container["command"])
+
+
+def test_the_batch_package_scores_in_the_image_that_serves_and_retries_a_shard_alone(tmp_path: Path) -> None:
+    packages.write(tmp_path)
+    [package, *_] = yaml.safe_load_all((tmp_path / "batch.yaml").read_text())
+    executors = package["deploymentSpec"]["executors"]
+    assert executors["exec-score"]["container"]["image"] == "churn/model-serving:dev"
+    assert {executors[f"exec-{name}"]["container"]["image"] for name in ("plan-batch", "close-batch")} == {
+        "churn/data-processing:dev"
+    }
+    [loop] = [one for name, one in package["components"].items() if name.startswith("comp-for-loop")]
+    assert loop["dag"]["tasks"]["score"]["retryPolicy"]["maxRetryCount"] == 2
 
 
 def test_registry_and_tag_are_chosen_when_compiling(tmp_path: Path) -> None:

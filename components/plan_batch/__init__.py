@@ -1,0 +1,1 @@
+"""Plan a batch: who scores what, fixed once for the whole run."""

@@ -1,0 +1,88 @@
+"""The plan of a batch run: the champion of now, the table of now, and the shards, fixed before anything is scored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import pyarrow.parquet as pq
+
+from churn.domain import bundle as bundles
+from churn.domain.bundle import Bundle
+from churn.domain.errors import UserError
+from churn.stores import addresses, files, objects
+from churn.stores.addresses import redacted
+from churn.stores.digests import sha256_of_file
+from churn.stores.settings import Settings
+from churn.stores.traffic import Variant, checked_model
+from churn.stores.traffic_store import open_traffic
+from components.ingest.step import as_of_time
+from components.plan_batch import table
+from components.score.plan import Plan, cut
+from components.score.room import room
+
+ROWS_A_SHARD = 1_000_000
+MOST_SHARDS = 1_000
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A batch run as it is asked for. Without `data` it is the offline store's; `shards` of 0 are one a million rows;
+    an empty `out` is a place in the object store."""
+
+    model: str
+    data: str = ""
+    as_of: str = ""
+    shards: int = 0
+    out: str = ""
+    reasons: bool = False
+
+
+def plan(settings: Settings, asked: Asked) -> Plan:
+    """Fixes the champion, takes the snapshot, cuts it. The same again is the same plan, whatever the time of day.
+
+    Raises UserError without a champion, for what is no table of its contract, for an empty one, and for a full disk."""
+    stamp = datetime.fromisoformat(as_of_time(asked.as_of))
+    if not 0 <= asked.shards <= MOST_SHARDS:
+        raise UserError(f"{asked.shards} are none", "shards", f"from 1 to {MOST_SHARDS}, or 0 for as many as suit")
+    champion = _champion(settings, checked_model(asked.model))
+    bundle = _bundle(settings, champion)
+    with room(settings.home), files.staged(settings.home / ".staging") as temporary:
+        if asked.data:
+            rows = table.copy(settings, asked.data, bundle.contract, temporary)
+        else:
+            rows = table.copy_latest(settings, bundle.contract, stamp, temporary)
+        digest = sha256_of_file(temporary)
+        metadata = pq.read_metadata(temporary)
+        groups = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+        address = objects.open_store(settings).put_file(temporary, f"snapshots/{digest}.parquet")
+    return Plan(
+        model=asked.model,
+        version=champion.version,
+        digest=champion.digest,
+        bundle=champion.bundle,
+        contract=bundle.contract.digest,
+        snapshot=address,
+        snapshot_digest=digest,
+        rows=rows,
+        source=redacted(asked.data) or "offline store",
+        as_of=f"{stamp:%Y-%m-%d}",
+        shards=cut(rows, groups, asked.shards or -(-rows // ROWS_A_SHARD)),
+        reasons=asked.reasons,
+        out=_out(settings, asked),
+    )
+
+
+def _champion(settings: Settings, model: str) -> Variant:
+    document = open_traffic(settings).read(model)
+    if document is None:
+        raise UserError("has no champion yet", f"model {model}", "churn run training, or another --model")
+    return document.champion
+
+
+def _bundle(settings: Settings, champion: Variant) -> Bundle:
+    store = objects.open_store(settings, objects.root_of(champion.bundle))
+    return bundles.load(store.fetch_folder(champion.bundle), champion.digest)
+
+
+def _out(settings: Settings, asked: Asked) -> str:
+    return addresses.store("out", asked.out or f"{settings.objects}/scores/{asked.model}")

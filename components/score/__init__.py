@@ -1,0 +1,1 @@
+"""Score: a part of a table, as probabilities and what follows from them."""
