@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from churn.domain.contract import Column, Contract
 from churn.domain.parsing import EXACT
+from churn.domain.rules import LARGEST
 from serving.asked import ABSENT, RANGES, WIDTHS, Tensor
 from serving.fields import id_names, required
 
 NAN = float("nan")
-_LARGEST = float(np.finfo(np.float64).max)
 _EXACT_RANGES = {name: (max(low, -EXACT), min(high, EXACT)) for name, (low, high) in RANGES.items()}
 """Whole numbers of each datatype, as far as they are still told apart as floats."""
 
@@ -195,7 +195,7 @@ class _Reader:
         short = few and all(text.isascii() and "\0" not in text and len(text) < _FIRST_MARK for text in texts)
         marks = tuple((_framed(text), bytes([_FIRST_MARK + i])) for i, text in enumerate(texts))
         low, high = column.range or (None, None)
-        most = EXACT - 1 if column.type == "integer" else _LARGEST
+        most = EXACT - 1 if column.type == "integer" else LARGEST
         return cls(
             place=place,
             codes=codes,
@@ -216,7 +216,7 @@ class _Reader:
             return None
         if self.codes is not None:
             return self._listed_codes(tensor.datatype, data)
-        low, high = _EXACT_RANGES.get(tensor.datatype, (-_LARGEST, _LARGEST))
+        low, high = _EXACT_RANGES.get(tensor.datatype, (-LARGEST, LARGEST))
         types = set(map(type, data))
         allowed = {int} if tensor.datatype in RANGES else {int, float} if tensor.datatype in _FLOATS else set()
         if not types <= allowed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,6 +30,14 @@ def of(contract: Contract, name: str) -> list[Rule]:
     return []
 
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that the design matrix, and so the model, holds: float32."""
+
+_HELD = Rule(
+    "held",
+    f"is more than {LARGEST:.4g} away from 0",
+    lambda values: _true(pc.greater(pc.abs(values), pa.scalar(LARGEST))),
+)
 _PRESENT = Rule("not_null", "is missing", pc.is_null)
 
 
@@ -40,6 +49,8 @@ def _column(column: Column) -> list[Rule]:
             Rule("known_category", f"is none of {_listed(column.categories)}", lambda values: _outside(values, known))
         )
     low, high = column.range or (None, None)
+    if column.type == "number" and not (low is not None and low >= -LARGEST and high is not None and high <= LARGEST):
+        found.append(_HELD)
     if low is not None:
         least = pa.scalar(float(low))
         found.append(Rule("at_least", f"is below {low:g}", lambda values: _true(pc.less(values, least))))

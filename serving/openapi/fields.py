@@ -7,6 +7,7 @@ from typing import Any
 
 from churn.domain.contract import Column, Contract
 from churn.domain.parsing import EXACT
+from churn.domain.rules import LARGEST
 from serving.asked import RANGES
 from serving.fields import id_names, required
 
@@ -116,15 +117,12 @@ def _tensor(name: str, value: Schema, datatypes: Sequence[str]) -> Schema:
 
 def _number(it: Column) -> Schema:
     low, high = it.range or (None, None)
-    if it.type == "integer":  # the graph's float64 holds no other whole numbers exactly
-        low = max(-EXACT, -EXACT if low is None else low)
-        high = min(EXACT, EXACT if high is None else high)
-    found: Schema = {"type": it.type if required(it) else [it.type, "null"]}
-    if low is not None:
-        found["minimum"] = _plain(low)
-    if high is not None:
-        found["maximum"] = _plain(high)
-    return found
+    most = EXACT if it.type == "integer" else LARGEST
+    return {
+        "type": it.type if required(it) else [it.type, "null"],
+        "minimum": _plain(-most if low is None else max(-most, low)),
+        "maximum": _plain(most if high is None else min(most, high)),
+    }
 
 
 def _category(contract: Contract, it: Column) -> Schema:
@@ -165,4 +163,4 @@ def _words(contract: Contract) -> list[str]:
 
 
 def _plain(number: float) -> int | float:
-    return int(number) if float(number).is_integer() else number
+    return int(number) if abs(number) <= EXACT and float(number).is_integer() else number

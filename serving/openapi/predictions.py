@@ -15,6 +15,8 @@ TAG = "prediction"
 
 _REFUSED = (*refusals.PREDICTION, *refusals.CLOSED)
 
+_CUSTOMERS: Schema = {"anyOf": [ref("Instances"), ref("PartialInstances")]}
+
 _INFER = f"""\
 One input tensor for each field, one output tensor for each part of the answer.
 
@@ -42,7 +44,7 @@ def _predict(version: Version) -> Operation:
         "Who leaves, and what to do about it",
         responses(answer(ref("Predictions")), _REFUSED),
         description="With `explain: true` it also needs the scope `explain`, as `:explain` does.",
-        requestBody=_body(ref("Instances"), examples.predictions(version)),
+        requestBody=_body(_CUSTOMERS, examples.predictions(version)),
         parameters=_traces(),
     )
 
@@ -54,7 +56,7 @@ def _explain(version: Version) -> Operation:
         "The same, and why",
         responses(answer(ref("Explanations")), _REFUSED),
         description="What each column adds to the log-odds, and the strongest reasons in words.",
-        requestBody=_body(ref("Instances"), examples.explanations(version)),
+        requestBody=_body(_CUSTOMERS, examples.explanations(version)),
         parameters=_traces(),
     )
 

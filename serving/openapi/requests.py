@@ -15,12 +15,11 @@ def bodies(model: str, contract: Contract, options: Schema) -> dict[str, Schema]
     whole: dict[str, Schema] = {
         "CustomerId": key(contract),
         "Customer": customer(contract),
-        "Instances": _closed(
-            {
-                "instances": {"type": "array", "items": ref("Customer"), "minItems": 1},
-                "parameters": ref("Options"),
-            },
-            ["instances"],
+        "Instances": _instances(ref("Customer"), ref("Options"), ["instances"]),
+        "PartialInstances": _instances(
+            {"type": "object", "description": "A Customer; one with faults gets them in place of an answer."},
+            {"allOf": [ref("Options"), {"properties": {"partial": {"const": True}}, "required": ["partial"]}]},
+            ["instances", "parameters"],
         ),
         "Shape": {
             "title": "Shape",
@@ -56,6 +55,11 @@ def bodies(model: str, contract: Contract, options: Schema) -> dict[str, Schema]
             ["inputs"],
         ),
     }  # fmt: skip
+
+
+def _instances(customer: Schema, options: Schema, needed: list[str]) -> Schema:
+    many: Schema = {"type": "array", "items": customer, "minItems": 1}
+    return _closed({"instances": many, "parameters": options}, needed)
 
 
 def _binary() -> Schema:
