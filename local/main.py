@@ -8,7 +8,20 @@ import typer
 
 from churn.domain.errors import UserError
 from local import screen
-from local.commands import contract, data, demo, features, keys, models, pipeline, predict, privacy, run, serve
+from local.commands import (
+    contract,
+    data,
+    demo,
+    features,
+    keys,
+    models,
+    outcomes,
+    pipeline,
+    predict,
+    privacy,
+    run,
+    serve,
+)
 
 # Typer carries a Click of its own and exports this much of it: what was typed is at fault.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -30,6 +43,7 @@ app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.add_typer(features.app, name="features")
 app.add_typer(models.app, name="models")
+app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(privacy.app, name="privacy")
 

@@ -22,6 +22,7 @@ from churn.stores.privacy.database import CustomerTables, LoggedPredictions, nam
 from churn.stores.privacy.folders import Copies, StepFiles, sources
 from churn.stores.privacy.ledger import Act, Erasure, Ledger
 from churn.stores.privacy.months import months
+from churn.stores.privacy.outcomes import LoadedOutcomes
 from churn.stores.privacy.places import Held, Place
 from churn.stores.privacy.retention import Archive, Retained, retain
 from churn.stores.privacy.spooled import SpooledPredictions
@@ -81,6 +82,7 @@ class Desk:
             CustomerTables(settings.database, self.customer),
             LoggedPredictions(settings.database, self.customer),
             SpooledPredictions(serving.spool, settings.database, self.customer),
+            LoadedOutcomes(settings.database, self.customer),
             StoredTables(settings, self.search, self.ledger),
             StepFiles(settings, self.search, self.ledger),
             Copies(settings, self.search),

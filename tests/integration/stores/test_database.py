@@ -20,7 +20,8 @@ from feature_repo import contracts
 from tests.servers import free_port
 
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
-TABLES = {"customers", "scores", *schema.TABLES, "churn_schema_version"}
+MONITORING = {"outcomes", "outcome_history", "drift_reports", "model_performance"}
+TABLES = {"customers", "scores", *schema.TABLES, *MONITORING, "churn_schema_version"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
