@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -26,7 +25,7 @@ from serving.settings import Log
 from serving.v2 import Tensors
 from serving.version import INLINE, Version
 from tests import bundles
-from tests.unit.serving.conftest import answering, answers, asked, call, loader, predictions, run
+from tests.unit.serving.conftest import answering, answers, asked, call, predictions, run
 
 ANN = bundles.CUSTOMER
 PEOPLE = [f"customer-{number}" for number in range(10_000)]
@@ -153,22 +152,12 @@ def test_a_field_that_only_the_champion_knows_is_no_fault_of_the_caller(
 def test_customers_whom_the_challenger_cannot_answer_are_answered_by_the_champion(
     shop: Version, trained: Callable[..., Version]
 ) -> None:
+    """It needs a column that nobody sends, and no online store has."""
     lineup = Lineup(shop, trained(bundles.shop(columns=wider()), version=2), share=0.5)
     rows = [known(key) for key in PEOPLE[:20]]
     found = predictions(lineup, *rows)
     assert [one.variant for one in found] == ["champion"] * 20
     assert found == predictions(shop, *rows)
-
-
-def test_a_challenger_without_an_online_store_leaves_its_customers_to_the_champion(
-    tmp_path: Path, trained: Callable[..., Version]
-) -> None:
-    settings, of = bundles.settings_of(tmp_path), bundles.shop()
-    champion = loader(settings).load("shop", bundles.publish(settings, of))
-    bundles.remember(settings, of, {"ann": ANN})
-    lineup = Lineup(champion, trained(bundles.shop(columns=wider()), version=2), share=1.0)
-    (one,) = predictions(lineup, {"customer_id": "ann"})
-    assert one.variant == "champion"
 
 
 def test_a_formula_that_only_the_challenger_cannot_compute_leaves_the_customer_to_the_champion(

@@ -29,7 +29,7 @@ JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.
 FIELDS = st.sampled_from([*bundles.CUSTOMER, "customer_id", "visit", "gone", ""])
 INSTANCES = st.lists(st.dictionaries(FIELDS, JSON), max_size=4)
 QUIET = hypothesis(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
