@@ -14,8 +14,9 @@ from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic
 from churn.stores.traffic_store import TrafficStore, open_traffic
 from serving import memory, workers
+from serving.access.admission import Access
 from serving.access.options import AccessOptions
-from serving.access.tls import TlsOptions
+from serving.access.tls import Tls, TlsOptions
 from serving.addresses import Address
 from serving.journal import Lines
 from serving.settings import ServingSettings
@@ -45,6 +46,9 @@ def serve(settings: Settings, model: str, where: Where) -> int:
     serving = ServingSettings.load(os.environ, settings)
     access, tls = AccessOptions.load(os.environ), TlsOptions.load(os.environ)
     access.require_safe(where.host, tls=tls is not None)
+    Access(access).close()  # what is wrong with its files is said once, and now, not by each worker in some seconds
+    if tls is not None:
+        Tls(tls)
     if where.http_port and where.http_port == where.grpc_port:
         problem = f"HTTP and gRPC cannot both listen on port {where.http_port}"
         raise UserError(problem, remedy="choose another --grpc-port")
