@@ -42,8 +42,11 @@ class Load:
         self.answers: list[Answered] = []
         self.faults: list[str] = []
         self._over = threading.Event()
+        if grpc:
+            import serving.stock  # noqa: F401 - takes seconds, which are not to be those of the test
         kinds = [self._http] * http + [self._grpc] * grpc
-        self._threads = [threading.Thread(target=kind, daemon=True) for kind in kinds]
+        self._counts = [0] * len(kinds)
+        self._threads = [threading.Thread(target=kind, args=(own,), daemon=True) for own, kind in enumerate(kinds)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -60,9 +63,14 @@ class Load:
             thread.join(60)
 
     def wait(self, count: int) -> None:
-        """Until there are so many answers more."""
-        wanted = len(self.answers) + count
-        self._predictor.wait_for(lambda: len(self.answers) >= wanted or self.faults)
+        """Until there are so many answers more, of each client two at least: what was open now is answered then."""
+        wanted, before = len(self.answers) + count, list(self._counts)
+
+        def is_there() -> bool:
+            each = all(now >= then + 2 for now, then in zip(self._counts, before, strict=True))
+            return each and len(self.answers) >= wanted
+
+        self._predictor.wait_for(lambda: is_there() or self.faults)
 
     def versions(self) -> set[int]:
         return {one.version for one in self.answers}
@@ -71,7 +79,12 @@ class Load:
         named = {"customer_id": f"customer-{uuid.uuid4().int % self._ids}"} if self._ids else {}
         return {**bundles.CUSTOMER, **named}
 
-    def _http(self) -> None:
+    def _answered(self, client: int, one: Answered) -> None:
+        self.answers.append(one)
+        self._counts[client] += 1
+        time.sleep(PAUSE_S)
+
+    def _http(self, client: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._predictor.http_port, timeout=30)
         while not self._over.is_set():
             own, customer = uuid.uuid4().hex, self._customer()
@@ -94,11 +107,10 @@ class Load:
                 self.faults.append(f"http: {reply.status}: {content[:300]!r}")
                 break
             (one,) = json.loads(content)["predictions"]
-            self.answers.append(_answered("http", own, one, customer))
-            time.sleep(PAUSE_S)
+            self._answered(client, _answered("http", own, one, customer))
         connection.close()
 
-    def _grpc(self) -> None:
+    def _grpc(self, client: int) -> None:
         import grpc
 
         from serving.stock import grpc_predict_v2_pb2_grpc
@@ -116,8 +128,7 @@ class Load:
                     if "refused" not in str(error.details()):  # nobody listens: nothing was asked
                         self.faults.append(f"grpc: {error.code()}: {error.details()}")
                     break
-                self.answers.append(_answered("grpc", own, outputs(reply), customer))
-                time.sleep(PAUSE_S)
+                self._answered(client, _answered("grpc", own, outputs(reply), customer))
 
 
 def _answered(protocol: str, own: str, one: dict[str, Any], customer: dict[str, Any]) -> Answered:

@@ -141,7 +141,7 @@ def served(
         CHURN_ALLOWED_NETWORKS="127.0.0.1,10.0.0.0/8",
         CHURN_TRUSTED_PROXIES="127.0.0.1",
         CHURN_REQUEST_LOG="all",
-        CHURN_WATCH_UNKNOWN_IDS="5",
+        CHURN_WATCH_DISTINCT_IDS="20",
     ) as predictor:
         yield predictor
 
@@ -309,11 +309,9 @@ def test_only_networks_on_the_list_are_let_in(served: Predictor) -> None:
 
 def test_who_walks_through_ids_is_counted(served: Predictor, keys: Keys) -> None:
     key = keys.create("curious", "--scope", "predict")
-    bundles.remember(Settings.load({"CHURN_HOME": str(keys.home)}), bundles.shop(), {"ann": ANN})
-    served.wait_for(lambda: served.send(PREDICT, {"instances": [{"customer_id": "ann"}]}).status == 200)
-    for number in range(8):
-        body = {"instances": [{"customer_id": f"{CANARY_ID}{number}"}]}
-        served.wait_for(lambda body=body: served.send(PREDICT, body, X_API_Key=key).status == 404)
+    for number in range(30):
+        body = {"instances": [{**ANN, "customer_id": f"{CANARY_ID}{number}"}]}
+        served.wait_for(lambda body=body: served.send(PREDICT, body, X_API_Key=key).status == 200)
     assert served.metric("churn_suspicious_callers_total", caller="curious", kind="walks_ids") == 1
     assert served.metric("churn_suspicious_callers_total", caller="website") == 0
 

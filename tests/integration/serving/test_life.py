@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import signal
 import socket
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,27 +88,28 @@ def test_a_server_that_is_told_to_leave_says_so_answers_everybody_and_loses_no_r
 
 def test_a_request_in_flight_ends_before_the_server_does(serve: Callable[..., Predictor], home: Settings) -> None:
     served = serve(CHURN_DRAIN_SECONDS=0, CHURN_BATCH_LIMIT=100_000)
+    rows = [ANN] * 60_000
+    headers = {"Content-Type": "application/json", "X-Request-Id": "large"}
     with socket.create_connection(("127.0.0.1", served.http_port)) as kept:  # an idle connection holds up nobody
         kept.settimeout(PATIENCE_S)
-        replies = []
-        rows = [ANN] * 60_000
-        asking = threading.Thread(target=lambda: replies.append(served.predict(*rows, x_request_id="large")))
-        asking.start()
-        time.sleep(0.4)
-        assert not replies, "too quick to be in flight: more rows are needed"
-        code = served.stop()
-        asking.join()
+        asking = http.client.HTTPConnection("127.0.0.1", served.http_port, timeout=PATIENCE_S)
+        asking.request("POST", "/v1/models/shop:predict", json.dumps({"instances": rows}), headers)
+        served.process.send_signal(signal.SIGTERM)
+        reply = asking.getresponse()
+        answers = json.loads(reply.read())["predictions"]
+        code = served.process.wait(PATIENCE_S)
         assert kept.recv(100) == b""
-    assert replies[0].status == 200
-    assert len(replies[0].json["predictions"]) == len(rows)
+        asking.close()
+    assert reply.status == 200
+    assert len(answers) == len(rows)
     assert code == 0
     assert logged(home) == [("large", number) for number in range(len(rows))]
     levels = {line["level"] for line in served.lines()}
     assert levels <= {"INFO", "WARNING"}, served.said()
 
 
-def test_a_second_signal_ends_the_draining(serve: Callable[..., Predictor]) -> None:
-    served = serve(CHURN_DRAIN_SECONDS=600)
+def test_a_second_signal_ends_the_draining(serve: Callable[..., Predictor], home: Settings) -> None:
+    served = serve(CHURN_DRAIN_SECONDS=600, CHURN_LOG_DURABILITY="off")
     served.process.send_signal(signal.SIGINT)
     served.wait_for(lambda: not served.ready())
     assert served.predict(ANN).status == 200
@@ -115,3 +117,5 @@ def test_a_second_signal_ends_the_draining(serve: Callable[..., Predictor]) -> N
     assert served.stop(signal.SIGINT) == 0
     assert time.monotonic() - told < 10
     assert "Traceback" not in served.said()
+    for kept in ("churn.db", "spool", "keys"):
+        assert not Path(home.home, kept).exists(), "the prediction log is off"

@@ -172,11 +172,3 @@ def test_a_server_that_is_killed_loses_at_most_the_last_moment_by_default(
     with running(home.home, tmp_path / "log.txt", CHURN_DATABASE=database.url) as heir:
         heir.wait_for(lambda: database.requests().keys() >= kept)
     assert {database.requests()[request] for request in kept} == {1}
-
-
-def test_nothing_is_written_where_the_log_is_off(home: Settings, tmp_path: Path) -> None:
-    with running(home.home, tmp_path / "log.txt", CHURN_LOG_DURABILITY="off") as served:
-        assert served.predict(ANN).status == 200
-    assert not Path(home.home, "churn.db").exists()
-    assert not Path(home.home, "spool").exists()
-    assert not Path(home.home, "keys").exists()

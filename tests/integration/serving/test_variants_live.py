@@ -160,7 +160,7 @@ def _change(served: Predictor, shop: Shop, asking: Load, **changes: Any) -> int:
     """How many answers there were when the document was in force, and no request of before it was open."""
     shop.put(**changes)
     assert load(served).status == 200
-    asking.wait(30)
+    asking.wait(1)
     return len(asking.answers)
 
 
