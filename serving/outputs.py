@@ -70,9 +70,16 @@ _LENGTH = struct.Struct("<I").pack
 
 
 def framed(texts: Sequence[str]) -> bytes:
-    """Texts behind their lengths; few different ones are encoded once each."""
-    encoded = {text: _LENGTH(len(content)) + content for text in set(texts) for content in [text.encode()]}
+    """Texts behind their lengths; the different ones, which are few, are encoded once each."""
+    if texts and texts.count(texts[0]) == len(texts):
+        return _framed(texts[0]) * len(texts)
+    encoded = {text: _framed(text) for text in set(texts)}
     return b"".join([encoded[text] for text in texts])
+
+
+def _framed(text: str) -> bytes:
+    content = text.encode()
+    return _LENGTH(len(content)) + content
 
 
 _MAKE: dict[str, Callable[[Answers], list[Any]]] = {
