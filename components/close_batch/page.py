@@ -11,7 +11,7 @@ from components.close_batch.step import Closed
 from components.close_batch.summary import SHOWN, Comparison, Summary
 
 WIDTH, HEIGHT = 460, 210
-_LEFT, _BOTTOM, _TOP = 46, 30, 12
+_LEFT, _RIGHT, _BOTTOM, _TOP = 52, 20, 30, 12
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def render(done: Closed) -> str:
         width=WIDTH,
         height=HEIGHT,
         left=_LEFT,
+        right=WIDTH - _RIGHT,
         floor=HEIGHT - _BOTTOM,
     )
 
@@ -91,10 +92,7 @@ def heights(found: Summary) -> list[Tick]:
 
 def curve(found: Summary) -> str:
     """Expected profit by the share of customers contacted, riskiest first, as an SVG polyline's points."""
-    points = [
-        (0.0, 0.0),
-        *((one.share, one.profit) for one in sorted({found.best, *found.top}, key=lambda it: it.share)),
-    ]
+    points = sorted((*found.curve, (found.best.share, found.best.profit)))
     low, high = _span(found)
     return " ".join(f"{_x(share):g},{_y((profit - low) / (high - low)):g}" for share, profit in points)
 
@@ -132,13 +130,13 @@ def money(value: float) -> str:
 
 
 def _span(found: Summary) -> tuple[float, float]:
-    profits = [0.0, found.best.profit, *(one.profit for one in found.top)]
+    profits = [found.best.profit, *(profit for _, profit in found.curve)]
     low, high = min(profits), max(profits)
     return low, high if high > low else low + 1.0
 
 
 def _x(share: float) -> float:
-    return round(_LEFT + share * (WIDTH - _LEFT - 10), 1)
+    return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
 
 
 def _y(share: float) -> float:

@@ -24,7 +24,7 @@ from churn.stores.settings import Settings
 from components.close_batch.comparison import compare, previous
 from components.close_batch.manifest import Listed, Manifest
 from components.close_batch.place import MANIFEST, Place, open_place, partition
-from components.close_batch.summary import Summary, Tally, summarise
+from components.close_batch.summary import SHARES, Summary, Tally, curve
 from components.score.plan import FORMAT, Done, Fault, File, Plan
 from components.score.room import room
 from components.score.step import finished, open_bundle
@@ -176,7 +176,6 @@ def _sentences(values: pa.ChunkedArray) -> pa.Array:
 
 def _summary(run: _Run, tally: Tally, faults: tuple[Fault, ...], scratch: Path) -> Summary:
     plan, costs = run.plan, run.contract.costs
-    top, best = summarise(tally, costs)
     before = previous(run.place, plan.as_of, plan.version)
     parts = [run.place.local(run.prefix + name, scratch) for name in run.parts] if before else []
     return Summary(
@@ -196,8 +195,9 @@ def _summary(run: _Run, tally: Tally, faults: tuple[Fault, ...], scratch: Path) 
         risk=tally.risk(),
         recommendations=tally.most_frequent(),
         histogram=tally.histogram(),
-        top=top,
-        best=best,
+        top=tuple(tally.top(share, costs) for share in SHARES),
+        best=tally.best(costs),
+        curve=curve(tally, costs),
         costs=costs,
         comparison=compare(run.place, before, parts, scratch) if before else None,
     )

@@ -70,7 +70,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A batch run in numbers. `bounds` are where medium and high risk begin; `histogram` counts probabilities in equal
-    steps from 0 to 1."""
+    steps from 0 to 1, `curve` is the expected profit by the share of customers contacted."""
 
     model: str
     version: int
@@ -90,6 +90,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     histogram: tuple[int, ...]
     top: tuple[Contacting, ...]
     best: Contacting
+    curve: tuple[tuple[float, float], ...]
     costs: Costs
     comparison: Comparison | None = None
 
@@ -171,6 +172,7 @@ class Tally:
         return Contacting(count, share, round(float(above - part), 2), round(float(lowest), 5))
 
 
-def summarise(tally: Tally, costs: Costs) -> tuple[tuple[Contacting, ...], Contacting]:
-    """What contacting the top shares brings, and what the best number does."""
-    return tuple(tally.top(share, costs) for share in SHARES), tally.best(costs)
+def curve(tally: Tally, costs: Costs) -> tuple[tuple[float, float], ...]:
+    """Expected profit by the share contacted, from nobody to everybody."""
+    shares = (step / SHOWN for step in range(1, SHOWN + 1))
+    return ((0.0, 0.0), *((one.share, one.profit) for one in (tally.top(share, costs) for share in shares)))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from churn.domain import encoding, parsing
 from churn.domain.bundle import Bundle
 from churn.domain.errors import UserError
-from churn.domain.scoring import Scorer
+from churn.domain.scoring import MANY, Scorer
 from components.score.advice import Advice
 from components.score.encoder import Encoder, Flags, Matrix
 from components.validate.identity import entity_ids
@@ -143,7 +143,7 @@ class Judge:
         if not len(columns):
             return np.empty(0)
         try:
-            return self._scorer.probability(columns)
+            return self._many(columns)
         except UserError:
             fault = self._bundle.design.run(columns)[1].any(axis=1)
         for row in np.nonzero(fault)[0].tolist():
@@ -151,7 +151,14 @@ class Judge:
                 refused.add(row, *self._explained(columns[[row]], first + row + 1))
         columns = columns.copy()
         columns[fault] = np.nan  # null gives null, and no fault
-        return self._scorer.probability(columns)
+        return self._many(columns)
+
+    def _many(self, columns: Matrix) -> Matrix:
+        """Few rows alone would go through the graph, whose last digits differ: a score must not depend on its shard."""
+        rows = len(columns)
+        if rows < MANY:
+            columns = np.resize(columns, (MANY, columns.shape[1]))
+        return self._scorer.probability(columns)[:rows]
 
     def _explained(self, row: Matrix, number: int) -> tuple[str, str | None, str]:
         """Feature, no value, and what is wrong: in words that are the same for every row."""
