@@ -31,7 +31,7 @@ from churn.stores.privacy.tables import Search
 from churn.stores.privacy.turns import turn
 from churn.stores.settings import Settings
 from feature_repo import contracts as carried
-from feature_repo.forgetting import OnlineStore
+from feature_repo.forgetting.store import OnlineStore
 from serving.settings import ServingSettings
 
 

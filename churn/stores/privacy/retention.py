@@ -129,12 +129,13 @@ class Archive:
     def _publish(self, path: Path) -> Archived:
         with pq.ParquetFile(path) as file:
             [first] = next(file.iter_batches(1, columns=["model", "version", "predicted_at"])).to_pylist()
+            rows = int(file.metadata.num_rows)
         month = f"{first['predicted_at']:%Y-%m}"
         of = f"month={month}/model={quote(first['model'], safe='')}/version={first['version']}"
         key = f"{ARCHIVE}/predictions/{of}/{path.stem}.parquet"
         self._store.put_file(path, key)
         self._store.delete(self._pending(path))
-        return Archived(key, _rows(path), month)
+        return Archived(key, rows, month)
 
     def _pending(self, path: Path) -> str:
         return self._store.address(f"{PENDING}/{path.name}")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.integration.privacy.household import Home, Household
+from tests.servers import S3Server, postgres_server, redis_server, s3_kind, s3_server
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres: str) -> str:
+    """The URL of an empty PostgreSQL database."""
+    name = f"privacy_{next(_numbers)}"
+    connection = psycopg2.connect(postgres)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return postgres.replace("/churn?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[str]:
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture
+def on_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Everything in files of one home."""
+    return Home.at(tmp_path, {}, monkeypatch)
+
+
+@pytest.fixture
+def on_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3Server, database_url: str, redis: str) -> Home:
+    """Objects on S3, the log and the customers in PostgreSQL, the online store in Redis."""
+    bucket = s3.make_bucket(f"privacy-{os.getpid()}-{next(_numbers)}")
+    stores = {
+        "CHURN_OBJECTS": f"{bucket}/objects",
+        "CHURN_TRAFFIC": f"{bucket}/traffic",
+        "CHURN_DATABASE": database_url,
+        "CHURN_ONLINE_STORE": f"{redis}/{next(_numbers) % 16}",
+    }
+    return Home.at(tmp_path, stores | s3.environment, monkeypatch)
+
+
+@pytest.fixture(params=["files", s3_kind()])
+def home(request: pytest.FixtureRequest) -> Home:
+    """Each of the two."""
+    return request.getfixturevalue("on_files" if request.param == "files" else "on_servers")
+
+
+@pytest.fixture
+def embedded(on_files: Home, tmp_path: Path) -> Household:
+    """After a run of the pipeline, all in files."""
+    return Household.of(on_files, tmp_path)
+
+
+@pytest.fixture
+def household(home: Home, tmp_path: Path) -> Household:
+    """After a run of the pipeline, in files and on servers."""
+    return Household.of(home, tmp_path)

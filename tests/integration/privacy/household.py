@@ -1,0 +1,201 @@
+"""A home in which a customer lies wherever one can: made by the steps, the predictor's log and the demo themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+
+from churn.domain.contract import Contract
+from churn.domain.synthetic.snapshot import snapshot
+from churn.stores import database, objects
+from churn.stores.prediction_log.log import PredictionLog
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
+from churn.stores.prediction_log.reading import Query, read
+from churn.stores.prediction_log.records import LogOptions
+from churn.stores.settings import Settings
+from components.ingest.step import Ingested, ingest
+from components.transform.step import Transformed, transform
+from components.validate.step import Table, examine
+from feature_repo.materialisation import materialise
+from feature_repo.online import OnlineFeatures
+from tests.training import LOGISTIC, telco
+from tests.unit.stores.prediction_log.samples import LAYOUT, record
+
+ROOT = Path(__file__).parents[3]
+CANARY = "7590-CANARY"
+OTHER = "0001-STAYS"
+WHEN = datetime(2026, 6, 1, tzinfo=UTC)
+DAY_S = 86_400
+
+
+@dataclass
+class Home:
+    """A home, and its log."""
+
+    settings: Settings
+
+    @classmethod
+    def at(cls, folder: Path, stores: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Home:
+        """An empty one, which the environment speaks of from now on."""
+        for name in [name for name in os.environ if name.startswith(("CHURN_", "AWS_"))]:
+            monkeypatch.delenv(name)
+        for name, value in ({"CHURN_HOME": str(folder / "home")} | stores).items():
+            monkeypatch.setenv(name, value)
+        return cls(Settings.load().prepare())
+
+    @property
+    def spool(self) -> Path:
+        return self.settings.home / "spool"
+
+    def pseudonym(self, customer: str = CANARY) -> bytes:
+        return Pseudonyms.load(self.settings.home / "keys/log").pseudonym(customer)
+
+    def log(self, **options: Any) -> PredictionLog:
+        """A predictor's log, which ships at once."""
+        if "sqlite" not in self.settings.database:
+            database.migrate(self.settings.database)
+        usual = {"ship_s": 0.01, "adopt_s": 0.1}
+        made = PredictionLog(LogOptions(self.settings.database, self.spool, **(usual | options)))
+        made.add_layout(LAYOUT)
+        return made
+
+    def predicted(self, *days_ago: float, customers: tuple[str, ...] = (CANARY, OTHER), **changes: Any) -> None:
+        """Logs a request for these customers, so many days ago, for each time."""
+        log = self.log()
+        for days in days_ago:
+            named = [self.pseudonym(one) for one in customers]
+            log.append(record(len(named), at=time.time() - days * DAY_S, customers=named, **changes))
+        assert log.close()
+
+    def logged(self) -> list[dict[str, Any]]:
+        """All that is in the log."""
+        return [row for batch in read(self.settings.database, Query()) for row in batch.to_pylist()]
+
+    def leave_in_spool(self, rows: int, customers: str, request: str = "") -> None:
+        """What a process leaves behind that was killed before it could reach its database; `name` is the canary's."""
+        done = self.python(
+            f"""
+import os, signal
+from pathlib import Path
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
+from tests.unit.stores.prediction_log.samples import log, record
+name = Pseudonyms.load(Path({str(self.settings.home / "keys/log")!r})).pseudonym({CANARY!r})
+ours = log("sqlite:////nonexistent/churn.db", Path({str(self.spool)!r}), durability="durable")
+ours.append(record({rows}, customers={customers}, request_id={request!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    def python(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Runs a script in a process of its own, with this home's settings."""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            [sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+
+@dataclass
+class Household(Home):
+    """A home after a run of the pipeline, and where that has left what."""
+
+    contract: Contract
+    table: Path
+    run: Path
+    ingested: Ingested
+    transformed: Transformed
+
+    @classmethod
+    def of(cls, home: Home, folder: Path, count: int = 400) -> Household:
+        """After ingest, validation, transformation and materialisation of so many customers."""
+        settings = home.settings
+        contract = msgspec.structs.replace(telco().named("canary"), candidates=(LOGISTIC,))
+        (folder / "mine.yaml").write_text(contract.to_yaml())
+        table = folder / "mine.csv"
+        pv.write_csv(_customers(count), table)
+        run = settings.home / "runs/training-1/artifacts/training"
+        ingested = ingest(settings, str(table), str(folder / "mine.yaml"), as_of=WHEN.isoformat())
+        made = cls(settings, contract, table, run, ingested, _steps(settings, contract, ingested, run))
+        materialise(settings, contract, WHEN, made.transformed.features)
+        return made
+
+    def know_customers(self) -> None:
+        """Fills the table of customers in the database."""
+        database.migrate(self.settings.database)
+        statement = 'INSERT INTO customers ("customerID", snapshot_date, tenure) VALUES (:id, :day, 3)'
+        from sqlalchemy import text
+
+        with database.reached(self.settings.database) as engine, engine.begin() as connection:
+            for customer in (CANARY, OTHER):
+                for day in ("2026-01-01 00:00:00+00:00", "2026-02-01 00:00:00+00:00"):
+                    connection.execute(text(statement), {"id": customer, "day": day})
+
+    def demonstrate(self) -> Path:
+        """The demo's table."""
+        file = self.settings.home / "demo/customers.csv"
+        file.parent.mkdir()
+        shutil.copyfile(self.table, file)
+        return file
+
+    def online(self, customer: str = CANARY) -> Any:
+        [answer] = OnlineFeatures(self.settings, self.contract).read([customer], now=WHEN)
+        return answer
+
+    def parquet(self) -> Iterator[tuple[str, pa.Table]]:
+        """Every table there is: in the object store, on whatever it lies, and below the home."""
+        store = objects.open_store(self.settings)
+        for address in store.list():
+            if address.endswith(".parquet"):
+                yield address, pq.read_table(store.fetch(address))
+        for path in self.settings.home.rglob("*"):
+            if path.is_file() and path.read_bytes()[:4] == b"PAR1":
+                yield str(path), pq.read_table(path)
+
+    def mentions(self, customer: str = CANARY) -> list[str]:
+        """What says the id anywhere in a value or, not compressed, anywhere at all."""
+        said = [where for where, table in self.parquet() if customer in str(table.to_pydict().values())]
+        below = [path for path in self.settings.home.rglob("*") if path.is_file()]
+        return said + [str(path) for path in below if customer.encode() in path.read_bytes()]
+
+
+def _customers(count: int) -> pa.Table:
+    """Generated customers; one has the canary's id, and one more row of theirs is spoiled."""
+    made = snapshot(count, seed=3)
+    ids = made["customerID"].to_pylist()
+    ids[5], ids[6], ids[7] = CANARY, CANARY, OTHER
+    tenure = made["tenure"].cast(pa.string()).to_pylist()
+    tenure[6] = "soon"
+    made = made.set_column(made.column_names.index("customerID"), "customerID", pa.array(ids))
+    return made.set_column(made.column_names.index("tenure"), "tenure", pa.array(tenure))
+
+
+def _steps(settings: Settings, contract: Contract, ingested: Ingested, run: Path) -> Transformed:
+    """What the steps behind ingest leave in the run's folder."""
+    for name in ("ingest", "validate", "transform", "train"):
+        (run / name).mkdir(parents=True)
+    (run / "ingest/contract_file").write_text(contract.to_yaml())
+    snapshot_of = {"artifacts": [{"uri": ingested.address, "metadata": {"source": ingested.source}}]}
+    (run / "ingest/executor_output.json").write_bytes(msgspec.json.encode({"artifacts": {"snapshot": snapshot_of}}))
+    table = Table(objects.fetch(settings, ingested.address), ingested.source, ingested.as_of)
+    seen = examine(contract, table, run / "validate/valid", run / "validate/quarantine")
+    assert seen.quarantined == 1
+    done = transform(settings, contract, run / "validate/valid", run / "transform/entities", ingested.as_of)
+    scored = pq.read_table(run / "transform/entities")
+    scored = scored.append_column("prediction", pa.array([0.5] * len(scored)))
+    pq.write_table(scored, run / "train/scored")
+    return done

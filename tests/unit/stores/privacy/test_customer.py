@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from churn.domain.errors import UserError
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
+from churn.stores.privacy.customer import Customer
+
+NAMES = Pseudonyms(b"k" * 32)
+
+
+def test_a_number_goes_by_the_name_the_predictor_gives_it_and_by_what_was_typed() -> None:
+    customer = Customer(" 007 ", NAMES)
+    assert customer.integer == 7
+    assert customer.pseudonyms == (NAMES.pseudonym("7"), NAMES.pseudonym("007"))
+    assert customer.alias == NAMES.pseudonym("7").hex()
+
+
+@pytest.mark.parametrize("given", ["7590-VHVEG", "1.5", "٣", "9" * 19, "1e3"])
+def test_what_is_no_integer_is_text(given: str) -> None:
+    customer = Customer(given, NAMES)
+    assert customer.integer is None
+    assert customer.pseudonyms == (NAMES.pseudonym(given),)
+
+
+def test_a_customer_is_shown_by_the_pseudonym() -> None:
+    assert "7590-VHVEG" not in repr(Customer("7590-VHVEG", NAMES))
+
+
+def test_somebody_has_to_be_named() -> None:
+    with pytest.raises(UserError, match="--customer-id"):
+        Customer("  ", NAMES)
