@@ -82,3 +82,28 @@ def batch(
         screen.document(done)
     else:
         batch_report.show(done)
+
+
+@app.command()
+def monitoring(
+    model: Annotated[str, typer.Option(help="Whose predictions are looked at.")] = "telco",
+    as_of: AsOf = "",
+    days: Annotated[int, typer.Option(help="How many days before it the window begins.", min=1)] = 30,
+    runner: Annotated[
+        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
+    ] = "venv",
+    as_json: AsJson = False,
+) -> None:
+    """Compare what was logged with what the champion was made from, and predictions with their outcomes.
+
+    What has drifted is no error: the run ends with 0 and says what, by how much and since when. A window that is too
+    small is not judged. Load outcomes first: churn outcomes load FILE."""
+    from local import monitoring, progress
+
+    request = monitoring.Request.parse(model, as_of=as_of, days=days, runner=runner)
+    with progress.steps(quiet=as_json) as on_step:
+        done = monitoring.run(request, on_step)
+    if as_json:
+        screen.document(done)
+    else:
+        monitoring.show(done)

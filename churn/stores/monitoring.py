@@ -1,0 +1,123 @@
+"""What monitoring found, in PostgreSQL or SQLite: a row a judgement, and a row a version and week of predictions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from churn.domain.errors import UserError
+from churn.domain.performance import Period
+from churn.stores.addresses import redacted, sqlite_file
+from churn.stores.database import migrate, reached
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_LOOKED_BACK = 400
+_MEASURES = ("auc", "brier", "calibration", "profit")
+_REPORT = (
+    "model", "as_of", "since", "version", "contract", "status", "reason", "rows", "judged", "age_days",
+    "positive_rate", "positive_rate_before", "drifted", "findings",
+)  # fmt: skip
+_ENDS = ("", "_low", "_high")
+_PERFORMANCE = (
+    "model", "version", "week", "as_of", "predictions", "judged", "pending", "leavers",
+    *(f"{name}{end}" for name in _MEASURES for end in _ENDS), "ece",
+)  # fmt: skip
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A judgement of the window from `since` to `as_of`; `findings` is JSON, `drifted` names what has drifted."""
+
+    model: str
+    as_of: dt.datetime
+    since: dt.datetime
+    version: int
+    contract: str
+    status: str
+    reason: str
+    rows: int
+    judged: int
+    age_days: float | None
+    positive_rate: float | None
+    positive_rate_before: float
+    drifted: tuple[str, ...]
+    findings: str
+
+
+def record(url: str, report: Report, weeks: Iterable[Period]) -> dict[str, dt.datetime]:
+    """Writes a judgement and the performance by week, both or neither; gives since when each has drifted what has.
+
+    The same window again takes the place of its former judgement; of a week the figures of the latest window stay.
+    Raises UserError when the database is away, refuses, or has no such tables yet; nothing has changed then."""
+    from sqlalchemy import inspect
+
+    is_sqlite = sqlite_file(url) is not None
+    if is_sqlite:
+        migrate(url)  # a file on one machine has no administrator who would do it before
+    with reached(url) as database:
+        if not inspect(database).has_table("drift_reports"):
+            raise UserError("has no tables of monitoring yet", redacted(url), "run `churn data migrate`")
+        with database.begin() as connection:
+            known = {**msgspec.structs.asdict(report), "drifted": msgspec.json.encode(report.drifted).decode()}
+            _put(connection, "drift_reports", _REPORT, ("model", "as_of"), [known], is_sqlite=is_sqlite)
+            rows = [_week(report, one) for one in weeks if one.week is not None]
+            _put(connection, "model_performance", _PERFORMANCE, _PERFORMANCE[:3], rows, is_sqlite=is_sqlite)
+            return _since(connection, report, is_sqlite=is_sqlite)
+
+
+def _put(  # noqa: PLR0913 - a table, its columns, its key, its rows; and how they are written
+    connection: Connection, table: str, columns: Sequence[str], key: Sequence[str], rows: list[dict[str, Any]], *,
+    is_sqlite: bool,
+) -> None:  # fmt: skip
+    from sqlalchemy import text
+
+    documents = set() if is_sqlite else {"drifted", "findings"}
+    values = ", ".join(f"CAST(:{name} AS jsonb)" if name in documents else f":{name}" for name in columns)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    statement = text(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - names of this module
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE excluded.as_of >= {table}.as_of"
+    )
+    if rows:
+        connection.execute(statement, [{k: _value(v, is_sqlite=is_sqlite) for k, v in row.items()} for row in rows])
+
+
+def _week(report: Report, one: Period) -> dict[str, Any]:
+    found = {
+        "model": report.model, "version": one.version, "week": one.week, "as_of": report.as_of,
+        "predictions": one.predictions, "judged": one.judged, "pending": one.pending, "leavers": one.leavers,
+        "ece": one.ece,
+    }  # fmt: skip
+    for name in _MEASURES:
+        interval = getattr(one, name)
+        for end, value in zip(_ENDS, ("value", "low", "high"), strict=True):
+            found[f"{name}{end}"] = getattr(interval, value) if interval else None
+    return found
+
+
+def _since(connection: Connection, report: Report, *, is_sqlite: bool) -> dict[str, dt.datetime]:
+    """Back through earlier judgements, as far as each has drifted without a break; unjudged ones break nothing."""
+    from sqlalchemy import text
+
+    earlier = connection.execute(
+        text("SELECT as_of, drifted FROM drift_reports WHERE model = :model AND as_of < :as_of "
+             "AND status <> 'unjudged' ORDER BY as_of DESC LIMIT :count"),
+        {"model": report.model, "as_of": _value(report.as_of, is_sqlite=is_sqlite), "count": _LOOKED_BACK},
+    )  # fmt: skip
+    found = dict.fromkeys(report.drifted, report.as_of)
+    unbroken = set(report.drifted)
+    for at, drifted in earlier:
+        names = msgspec.json.decode(drifted) if isinstance(drifted, str) else drifted
+        unbroken &= set(names)
+        found |= dict.fromkeys(unbroken, at if isinstance(at, dt.datetime) else dt.datetime.fromtimestamp(at, dt.UTC))
+    return found
+
+
+def _value(value: Any, *, is_sqlite: bool) -> Any:
+    if is_sqlite and isinstance(value, dt.datetime):
+        return value.timestamp()
+    return value.isoformat() if is_sqlite and isinstance(value, dt.date) else value

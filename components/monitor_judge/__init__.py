@@ -1,0 +1,1 @@
+"""Monitor, second part: reference against window, and predictions against outcomes, from files alone."""

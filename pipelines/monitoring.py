@@ -1,0 +1,36 @@
+"""Monitoring: has the world changed, and is the model still what it was promoted for? Retraining begins with it."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.monitor_assemble.component import monitor_assemble
+from components.monitor_judge.component import monitor_judge
+from components.monitor_record.component import monitor_record
+
+
+class Monitored(NamedTuple):
+    """The tasks: `judge` has the outputs `status`, `worse`, `reason` and `judgement`, `record` the `report`."""
+
+    assemble: dsl.PipelineTask
+    judge: dsl.PipelineTask
+    record: dsl.PipelineTask
+
+
+def monitored(model: str, as_of: str, days: int) -> Monitored:
+    """Adds monitoring's steps to the pipeline that is being composed."""
+    assembled = monitor_assemble(model=model, as_of=as_of, days=days)
+    judged = monitor_judge(
+        contract=assembled.outputs["contract"],
+        reference=assembled.outputs["reference"],
+        window=assembled.outputs["window"],
+        predictions=assembled.outputs["predictions"],
+        facts=assembled.outputs["facts"],
+    )
+    return Monitored(assembled, judged, monitor_record(judgement=judged.outputs["judgement"]))
+
+
+@dsl.pipeline(name="monitoring", description="Compare what was logged with what the champion was made from.")
+def monitoring(model: str, as_of: str = "", days: int = 30) -> None:
+    """The window is `days` days up to `as_of`, which is now when empty."""
+    monitored(model, as_of, days)
