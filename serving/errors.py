@@ -61,6 +61,12 @@ class UnknownCustomerError(FaultyRequestError):
     status, grpc, code = 404, "NOT_FOUND", "unknown_customer"
 
 
+class UnreachableCustomerError(FaultyRequestError):
+    """Customers whose stored values cannot be had now, in a request that asks for whatever there is."""
+
+    status, grpc, code = 503, "UNAVAILABLE", "unavailable"
+
+
 class StaleCustomerError(FaultyRequestError):
     """Customers whose stored values are too old to be answered from."""
 
@@ -76,10 +82,13 @@ class Failure:
     kind: type[FaultyRequestError] = InvalidValuesError
 
 
+_BY_WEIGHT = (InvalidValuesError, UnknownCustomerError, StaleCustomerError, UnreachableCustomerError)
+
+
 def refusal(failures: Sequence[Failure]) -> FaultyRequestError:
     """All failures of a request as one, in the order of the customers; of several kinds, wrong values come first."""
     kinds = {failure.kind for failure in failures}
-    first = next(kind for kind in (InvalidValuesError, UnknownCustomerError, StaleCustomerError) if kind in kinds)
+    first = next(kind for kind in _BY_WEIGHT if kind in kinds)
     return first([failure.fault for failure in sorted(failures, key=lambda one: one.row)])
 
 

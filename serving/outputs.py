@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from churn.domain.formula import nearest
 from serving.answers import NAN, Answers, Explanation
-from serving.asked import shown
+from serving.asked import Options, shown
 from serving.errors import Fault, MalformedError
 from serving.fields import CUSTOMER_ID
 from serving.v1 import METHODS
@@ -95,13 +95,20 @@ _MAKE: dict[str, Callable[[Answers], list[Any]]] = {
 }
 
 
-def refuse_unknown(wanted: Sequence[Wanted]) -> None:
-    """Raises MalformedError for outputs that no answer has."""
-    known = [*OUTPUTS, *EXPLAINED, ERROR]
-    unknown = [one.name for one in wanted if one.name not in known]
+def refuse_unknown(wanted: Sequence[Wanted], options: Options) -> None:
+    """Raises MalformedError for outputs that no answer has, or none to a request with these options."""
+    there = [*OUTPUTS, *(EXPLAINED if options.explain else ()), *([ERROR] if options.partial else ())]
+    unknown = [one.name for one in wanted if one.name not in there]
     if unknown:
-        faults = [Fault(f"outputs.{shown(name)}", f"is no output; {nearest(shown(name), known)}") for name in unknown]
-        raise MalformedError(faults)
+        raise MalformedError([Fault(f"outputs.{shown(name)}", _why_not(name, there)) for name in unknown])
+
+
+def _why_not(name: str, there: Sequence[str]) -> str:
+    if name in EXPLAINED:
+        return "comes with the parameter 'explain' alone"
+    if name == ERROR:
+        return "comes with the parameter 'partial' alone"
+    return f"is no output; {nearest(shown(name), list(there))}"
 
 
 def outputs(answers: Answers, asked: Tensors) -> list[Output]:

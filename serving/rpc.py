@@ -7,15 +7,15 @@ from typing import Any
 from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving import v2_grpc
+from serving import messages, v2_grpc
 from serving.access.caller import Credentials, Scope
 from serving.access.networks import grpc_peer
 from serving.access.tls import Tls
 from serving.call import Call, request_id, traceparent
 from serving.desk import Desk
-from serving.errors import UnknownModelError
+from serving.errors import Fault, MalformedError, UnknownModelError
 from serving.repository import Repository
-from serving.stock import GRPCServer, InferenceServicer, grpc_predict_v2_pb2_grpc, pb
+from serving.stock import GRPCServer, InferenceServicer, pb
 from serving.translation import grpc_message
 
 SERVICE = "inference.GRPCInferenceService"
@@ -34,7 +34,7 @@ class RpcServer(GRPCServer):  # type: ignore[misc]
         """Takes the address, within a loop; gives the port. Raises RuntimeError when it is taken."""
         limits = [(f"grpc.max_{way}_message_length", limit) for way in ("send", "receive")]
         self._server = aio.server(options=[("grpc.so_reuseport", int(self._shared)), *limits])
-        grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
+        messages.register(servicer, self._server, servicer.unreadable)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if credentials is not None:
             return int(self._server.add_secure_port(self._address, credentials))
@@ -101,6 +101,11 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
             self._own.unload(request.model_name, call)
 
         return await self._administer(unload, request, context)
+
+    async def unreadable(self, context: Any) -> None:
+        """Refuses what is no message of the protocol."""
+        problem = Fault("message", "is not a request of the protocol")
+        await self._refuse(_call("other", context), context, MalformedError([problem]))
 
     async def _ask(self, scope: Scope | None, ask: Any, request: Any, context: Any) -> Any:
         call = _call("other" if scope else "health", context)

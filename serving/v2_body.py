@@ -66,7 +66,7 @@ def read(body: bytes, json_length: str | None, model: str) -> Tensors:
     own, binary = options(document.parameters)
     wanted = [_wanted(output) for output in document.outputs]
     if wanted:
-        refuse_unknown(wanted)
+        refuse_unknown(wanted, own)
     return Tensors(_tensors(document.inputs, body[size:]), own, id=document.id, outputs=wanted, binary=binary)
 
 

@@ -42,7 +42,7 @@ def read(message: Any) -> Tensors:
         binary = binary or asked_binary
     wanted = [Wanted(one.name) for one in message.outputs]
     if wanted:
-        refuse_unknown(wanted)
+        refuse_unknown(wanted, own)
     return Tensors(tensors, own, id=message.id, outputs=wanted, binary=binary)
 
 

@@ -34,6 +34,7 @@ from serving.errors import (
     StaleCustomerError,
     UnavailableError,
     UnknownCustomerError,
+    UnreachableCustomerError,
 )
 from serving.fields import required
 from serving.metrics import Metrics
@@ -50,6 +51,7 @@ Why = tuple[str, type[FaultyRequestError]]
 """What is wrong with a customer, and what it is called."""
 
 UNKNOWN = "names no known customer"
+AWAY = "the online store does not answer; send all features, or ask later"
 BAD_ID = "cannot be an id of this model"
 BAD_VALUE = "names a customer with stored values that the model does not know; send them anew"
 INLINE = 256
@@ -181,8 +183,11 @@ class Version:
             stored = await self._reader.read([key for key in keys if key is not UNSET])
         except StoreAwayError as error:
             self._metrics.online_read("away", time.perf_counter() - started)
-            problem = "the online store does not answer; send all features, or ask later"
-            raise UnavailableError(problem, retry_after=error.retry_after) from error
+            if not asked.options.partial:
+                raise UnavailableError(AWAY, retry_after=error.retry_after) from error
+            name = self._name_of_id(asked, id_name)
+            failures = [Failure(row, Fault(asked.cell(row, name), AWAY), UnreachableCustomerError) for row in rows]
+            return np.full((len(rows), len(self._required)), np.nan), failures
         except RowsError as error:
             self._metrics.online_read("ok", time.perf_counter() - started)
             bad, kind = (
@@ -199,7 +204,7 @@ class Version:
         self, stored: Stored, rows: Sequence[int], asked: Asked, id_name: str, found: Mapping[int, Why]
     ) -> list[Failure]:
         """Customers who are unknown, or whose values are too old; and those for whom a reason was `found` already."""
-        name = id_name or next(one for one in self.plain.ids if one in asked.values)
+        name = self._name_of_id(asked, id_name)
         stale = f"names a customer whose stored values are older than {self.contract.ttl_days} days; send them anew"
         why: dict[int, Why] = dict.fromkeys(np.nonzero(stored.stale)[0].tolist(), (stale, StaleCustomerError))
         why |= dict.fromkeys(np.nonzero(np.isnan(stored.seen))[0].tolist(), (UNKNOWN, UnknownCustomerError))
@@ -208,6 +213,9 @@ class Version:
             Failure(rows[place], Fault(asked.cell(rows[place], name), problem), kind)
             for place, (problem, kind) in sorted({**why, **found}.items())
         ]
+
+    def _name_of_id(self, asked: Asked, known: str) -> str:
+        return known or next(one for one in self.plain.ids if one in asked.values)
 
     def _lacking(self, found: Resolved, rows: Sequence[int], asked: Asked) -> list[Failure]:
         """Columns that a customer with an id must have, and that are neither given nor stored."""

@@ -235,3 +235,10 @@ def test_the_metadata_is_the_contracts(shop: Version) -> None:
         ("discount", "FP64"),
         ("rating", "FP64"),
     ]
+
+
+@pytest.mark.parametrize(("name", "parameter"), [("reasons", "explain"), ("error", "partial")])
+def test_an_output_that_a_parameter_brings_is_refused_without_it(name: str, parameter: str) -> None:
+    with pytest.raises(MalformedError, match=f"outputs.{name} comes with the parameter '{parameter}' alone"):
+        read(*tensors(ANN), outputs=[{"name": name}])
+    assert read(*tensors(ANN), outputs=[{"name": name}], parameters={parameter: True}).outputs[0].name == name

@@ -15,6 +15,7 @@ from churn.stores.addresses import sqlite_file
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant
 from feature_repo import frozen, names
+from serving import v1
 from serving.errors import (
     Fault,
     InvalidValuesError,
@@ -59,6 +60,12 @@ def test_without_an_online_store_only_requests_by_id_are_refused(shop: Version) 
     assert isinstance(error, UnavailableError)
     assert int(error.headers["retry-after"]) >= 1
     assert len(predictions(shop, {"customer_id": "ann", **ANN}, ANN)) == 2
+
+
+def test_without_an_online_store_a_partial_request_answers_those_who_bring_all(shop: Version) -> None:
+    found = predictions(shop, {"customer_id": "ann"}, ANN, {"customer_id": "ann", **ANN}, partial=True)
+    assert found[0].error["code"] == "unavailable"
+    assert [type(one) for one in found[1:]] == [v1.Answer, v1.Answer]
 
 
 def test_stored_values_are_null_stale_unknown_or_used(home: Settings) -> None:
