@@ -20,7 +20,10 @@ def test_the_settings_of_the_readme_are_those_of_the_code() -> None:
     assert dict(table) == VARIABLES
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"\.venv/bin/churn ([a-z ]+?)(?= [-A-Z]|$|\n)", README + SERVING))))
+COMMANDS = sorted(set(re.findall(r"\.venv/bin/churn ([a-z ]+?)(?= [-A-Z]|$|\n)", README + SERVING)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_readme_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main._run([*command.split(), "--help"]) == 0
     options = set(re.findall(rf"churn {command}[^\n#]*", README + SERVING))
