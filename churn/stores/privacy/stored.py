@@ -25,7 +25,7 @@ ARCHIVE = "archive"
 
 _TABLES = (".parquet", ".pq", ".csv")
 _WITHOUT_KEYS = ("bundles", FOLDER)
-_SNAPSHOTS = "snapshots"
+_SNAPSHOTS, _BATCHES = "snapshots", "batch"
 
 
 class _Unit(NamedTuple):
@@ -56,13 +56,14 @@ class StoredTables:
         """Stores each anew under its new digest, says so in the ledger, and then deletes the old one."""
         store = objects.open_store(self._settings)
         for unit in self._units():
-            if not store.exists(store.address(unit.key)):  # a folder whose upload was killed: nobody can read it
-                store.delete(store.address(unit.key))
-                yield Held(self.name, unit.key, 0, note="an upload that did not end, deleted")
+            if not store.exists(store.address(unit.key)):
+                if unit.names != [""]:  # a folder whose upload was killed: nobody can read it
+                    store.delete(store.address(unit.key))
+                    yield Held(self.name, unit.key, 0, note="an upload that did not end, deleted")
                 continue
             with self._local(unit) as local:
                 found, lack = self._count(unit, local)
-                became = self._rewrite(store, unit, local) if found else ""
+                became = self._removed(store, unit, local) if found else ""
             if found or lack:
                 yield Held(self.name, unit.key, found, became, lack)
 
@@ -114,6 +115,12 @@ class StoredTables:
         if kind == ARCHIVE:
             return self._search.logged()
         return self._search.finder(path, Form.SOURCE if kind == _SNAPSHOTS else Form.OWN)
+
+    def _removed(self, store: ObjectStore, unit: _Unit, local: dict[str, Path]) -> str:
+        if PurePosixPath(unit.key).parts[0] == _BATCHES:
+            store.delete(store.address(str(PurePosixPath(unit.key).parent)))  # the batch scores them anew
+            return ""
+        return self._rewrite(store, unit, local)
 
     def _rewrite(self, store: ObjectStore, unit: _Unit, local: dict[str, Path]) -> str:
         with files.staged(scratch_folder(self._settings)) as fresh:

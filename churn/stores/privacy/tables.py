@@ -26,6 +26,9 @@ _MAGIC = b"PAR1"
 _TIME, _ROW_HASH = "event_timestamp", "entity_id"
 """How steps call the second column of what they write, and the first where the table has no key."""
 
+_SCORED, _SCORES = "id", {"probability", "decision", "risk"}
+"""How a batch calls the first column of its scores, and some of those behind it: they need not have a date."""
+
 
 class Form(Enum):
     """Who named the columns: a step by the contract, key and event timestamp first; or the table's source."""
@@ -63,7 +66,7 @@ class Search:
             names = columns(path)
         except (pa.ArrowException, OSError, UnicodeError, csv.Error):
             return Lack.BROKEN
-        if form is Form.OWN and names[1:2] == [_TIME]:
+        if form is Form.OWN and (names[1:2] == [_TIME] or (names[:1] == [_SCORED] and set(names) >= _SCORES)):
             return self._own(names[0])
         readers = [contract for contract in self.contracts if _sources(contract) <= set(names)]
         keyed = {contract.source_of(contract.key.column): contract for contract in readers if contract.key}

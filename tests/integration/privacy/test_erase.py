@@ -287,6 +287,20 @@ def test_an_upload_that_did_not_end_is_deleted(on_servers: Home, tmp_path: Path)
     assert store.exists(loose)
 
 
+def test_a_batch_that_is_not_closed_begins_anew_and_its_published_scores_are_named(home: Home, tmp_path: Path) -> None:
+    store = objects.open_store(home.settings)
+    scores = {"id": [OTHER, CANARY], "probability": [0.1, 0.2], "decision": [False, True], "risk": ["low", "high"]}
+    pq.write_table(pa.table(scores), tmp_path / "part.parquet")
+    work, published = f"batch/telco/2026-06-01/{'7' * 32}", "scores/telco/date=2026-06-01/version=1/part-0.parquet"
+    store.put_file(tmp_path / "part.parquet", f"{work}/{sha256_of_file(tmp_path / 'part.parquet')}.parquet")
+    (tmp_path / "facts").touch()
+    store.put_file(tmp_path / "facts", f"{work}/shard-00000.json")
+    store.put_file(tmp_path / "part.parquet", published)
+    done = privacy.erase(CANARY)
+    assert store.list("batch/") == []
+    assert [(held.where, held.rows) for held in done.left] == [(published, 1)]
+
+
 def _logged(home: Home) -> list[bytes | None]:
     return [row["customer"] for row in home.logged()]
 
