@@ -24,6 +24,8 @@ LEAVER, STAYER, PENDING = 1, 0, -1
 
 FEWEST = 200
 """Judged predictions below which a version is not held against its promotion."""
+LATEST_DAYS = 28
+"""How many days of predictions `latest` looks at."""
 _FEWEST_OF_A_KIND = 20
 _LARGEST = 20_000
 _DRAWS = 200
@@ -109,6 +111,17 @@ def by_week(predictions: Predictions, state: npt.NDArray[np.int8], costs: Costs)
         for day in np.unique(monday[own]):
             found.append(_period(predictions, state, own & (monday == day), costs, _date(int(day))))  # noqa: PERF401
     return tuple(sorted(found, key=lambda one: (one.week is not None, one.version, one.week or dt.date.min)))
+
+
+def latest(
+    predictions: Predictions, state: npt.NDArray[np.int8], costs: Costs, horizon_days: int, as_of: int
+) -> tuple[Period, ...]:
+    """Each version in the four weeks of predictions whose horizon has passed last: how it does by now, and not how it
+    did when it was new."""
+    end = as_of - horizon_days * DAY_US
+    recent = (predictions.at > end - LATEST_DAYS * DAY_US) & (predictions.at <= end)
+    found = (recent & (predictions.version == version) for version in np.unique(predictions.version[recent]))
+    return tuple(_period(predictions, state, rows, costs) for rows in found)
 
 
 def against_promotion(periods: tuple[Period, ...], promoted: dict[int, dict[str, float]]) -> tuple[Standing, ...]:

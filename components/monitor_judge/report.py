@@ -10,13 +10,16 @@ from components.monitor_assemble.facts import Facts
 
 
 class Monitoring(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole judgement of a window. `age_days` is null where nobody knows how old the model is.
+    """The whole judgement of a window. `periods` are all weeks, and each version over all of them.
 
-    `reason` is one sentence; `worse` says that a version falls short of what it was promoted for."""
+    `latest` is each version over the four weeks that were judged last, which `standing` holds against its promotion;
+    `worse` says that one falls short there. `age_days` is null where nobody knows how old the model is, `reason` one
+    sentence."""
 
     facts: Facts
     drift: Judgement
     periods: tuple[Period, ...]
+    latest: tuple[Period, ...]
     standing: tuple[Standing, ...]
     age_days: float | None
     worse: bool

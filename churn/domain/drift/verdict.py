@@ -204,8 +204,8 @@ def _groups(names: Sequence[str], counts: tuple[Counts, Counts]) -> tuple[Group,
 def _spans(inner: Vector) -> list[str]:
     if not len(inner):
         return ["all", "missing"]
-    between = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(inner)]
-    return [f"below {inner[0]:.4g}", *between, f"{inner[-1]:.4g} and more", "missing"]
+    between = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(inner)]
+    return [f"below {inner[0]:.3g}", *between, f"{inner[-1]:.3g} and more", "missing"]
 
 
 def _mean(values: Vector) -> float | None:

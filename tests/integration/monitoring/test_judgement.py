@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from churn.domain.drift.verdict import Bounds
 from churn.domain.errors import UserError
-from components.files import read_json
+from churn.stores import objects
+from churn.stores.traffic import Variant
+from components.files import PROVENANCE, Provenance, read_json, write_json
 from components.monitor_assemble.bounds import bounds
 from components.monitor_assemble.facts import CONTRACT, Facts, Share
 from components.monitor_assemble.step import Asked, assemble
 from components.monitor_judge.report import Monitoring
 from components.monitor_judge.step import judge
-from tests.bundles import put_in_charge, shop
+from tests.bundles import put_in_charge, shop, write_bundle
 from tests.integration.monitoring.conftest import files_of, inputs_of
 from tests.monitored import AS_OF, DAY, Shop
 from tests.servers import free_port
@@ -147,6 +151,30 @@ def test_predictions_are_judged_when_their_horizon_has_passed(open_shop: Shop, w
     assert total.auc.low <= total.auc.value <= total.auc.high
 
 
+def test_a_version_that_falls_short_of_what_it_was_promoted_for_is_worse(open_shop: Shop, tmp_path: Path) -> None:
+    open_shop.log(400, AS_OF - 35 * DAY)
+    open_shop.became({f"c{row}": AS_OF - 20 * DAY if row % 2 else None for row in range(400)}, AS_OF)
+    facts = assemble(open_shop.settings, Asked("shop", AS_OF), files_of(tmp_path))
+    for auc, worse in ((0.99, True), (0.4, False)):
+        write_json(files_of(tmp_path).facts, replace(facts, promoted={1: {"roc_auc": auc}}))
+        found = judge(inputs_of(tmp_path))
+        assert (found.worse, "at promotion" in found.reason) == (worse, worse)
+        assert [(one.measure, one.promoted) for one in found.standing] == [("auc", auc)]
+
+
+def test_what_was_known_of_the_champion_at_its_promotion_goes_along(tmp_path: Path) -> None:
+    made = Shop.open(tmp_path / "home")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "bundle")
+        digest = write_bundle(folder, made.contract, seed=3)
+        write_json(folder / PROVENANCE, Provenance("run", "2026-01-31T00:00:00"))
+        address = objects.open_store(made.settings).put_folder(folder, f"bundles/{digest}")
+    put_in_charge(made.settings, "shop", Variant(2, digest, address))
+    facts = assemble(made.settings, Asked("shop", AS_OF), files_of(tmp_path))
+    assert (facts.version, facts.promoted, facts.trained_to) == (2, {}, AS_OF - 30 * DAY)
+    assert judge(inputs_of(tmp_path)).age_days == 30
+
+
 def test_a_leaver_is_pending_too_until_the_horizon_has_passed(open_shop: Shop, watch: Watch) -> None:
     open_shop.log(300, AS_OF - 10 * DAY)
     open_shop.became({f"c{row}": AS_OF - 5 * DAY for row in range(300)}, AS_OF)
@@ -221,8 +249,6 @@ def test_a_database_that_is_away_is_said_without_its_password(tmp_path: Path) ->
 
 
 def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
-    from churn.stores.traffic import Variant
-
     made = Shop.open(tmp_path / "home")
     put_in_charge(made.settings, "shop", Variant(2, "e" * 64, f"{made.settings.objects}/bundles/{'e' * 64}"))
     with pytest.raises(UserError):

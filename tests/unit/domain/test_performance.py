@@ -127,3 +127,12 @@ def test_too_few_outcomes_are_not_held_against_anybody() -> None:
     assert against_promotion(periods, {1: {"roc_auc": 0.99}}) == ()
     few = np.where(np.arange(1000) < 19, LEAVER, STAYER).astype(np.int8)
     assert against_promotion(by_week(predictions(1000), few, Costs()), {1: {"roc_auc": 0.99}}) == ()
+
+
+def test_the_latest_are_the_four_weeks_whose_horizon_has_passed_last() -> None:
+    at = days(0, 1, 15, 28, 29)
+    asked = predictions(5, at=at, known_until=days(*[90] * 5), version=np.array([2, 1, 1, 1, 1]))
+    as_of = MONDAY + 58 * DAY_US
+    state = performance.states(asked, 30, as_of)
+    [latest] = performance.latest(asked, state, Costs(), 30, as_of)
+    assert (latest.version, latest.predictions, latest.judged, latest.week) == (1, 3, 3, None)
