@@ -8,7 +8,7 @@ BIN := .venv/bin
 ROLES := data-processing model-training model-serving monitoring
 COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet $(UPGRADE)
 
-.PHONY: demo install test bench-serving lint format lock check-locks clean
+.PHONY: demo install test bench-batch bench-serving lint format lock check-locks clean
 
 demo: install
 	$(BIN)/churn demo
@@ -17,6 +17,11 @@ install: .venv/.installed $(ROLES:%=.venvs/%/.installed)
 
 test: install
 	$(BIN)/pytest --cov --cov-report=term
+
+# Batches side by side: the booster's own limit, ours, and pandas with scikit-learn; some minutes.
+# `make bench-batch BENCH=--quick` scores 200,000 rows instead of a million.
+bench-batch: install
+	$(BIN)/python -m tests.benchmarks.batch $(BENCH)
 
 # Serving side by side with its peers, about 15 minutes; it needs wrk and h2load: apt install wrk nghttp2-client
 # `make bench-serving BENCH="--quick --out serving.json"` takes 4. Without MLServer, its rows are left out.
