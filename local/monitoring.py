@@ -15,6 +15,7 @@ from rich.table import Table
 
 from churn.domain.errors import UserError
 from churn.domain.formula import nearest
+from churn.stores import files
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 from components.monitor_assemble.bounds import bounds
@@ -70,6 +71,7 @@ def run(request: Request, on_step: Listener | None = None) -> Monitored:
         monitoring, arguments, name="monitoring", root=settings.home / "runs", on_step=on_step,
         runner=request.runner, environment=settings.environment(),
     )  # fmt: skip
+    _offer_metrics(settings, done, request.model)
     return _collect(done, _page(settings, done))
 
 
@@ -101,6 +103,12 @@ def _page(settings: Settings, done: Run) -> Path:
     page.parent.mkdir(exist_ok=True)
     shutil.copyfile(done.step("monitor-record").outputs["page"].path, page)
     return page
+
+
+def _offer_metrics(settings: Settings, done: Run, model: str) -> None:
+    """Where node_exporter's textfile collector, or a person, finds the newest: never half of them."""
+    metrics = Path(done.step("monitor-record").outputs["metrics"].path).read_bytes()
+    files.write_atomically(settings.home / "metrics" / f"{model}.prom", metrics)
 
 
 def _collect(done: Run, page: Path) -> Monitored:

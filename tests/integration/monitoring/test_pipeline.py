@@ -54,6 +54,8 @@ def test_a_drifted_window_is_judged_by_alibi_detect_and_written_down(tmp_path: P
     assert set(done["since"]) == {one["name"] for one in done["judgement"]["drift"]["findings"] if one["drifted"]}
     page = Path(done["artifacts"]["report"]).read_text(encoding="utf-8")
     assert "Something has drifted" in page
+    metrics = (shop.settings.home / "metrics" / "shop.prom").read_text()
+    assert 'churn_drifted{model="shop",part="feature",column="spend"} 1.0' in metrics
     assert {"monitor-judge.judgement", "monitor-record.page"} <= set(done["artifacts"])
 
 
