@@ -21,8 +21,6 @@ from tests import bundles
 from tests.load import Load
 from tests.predictors import PATIENCE_S, Predictor, running
 
-pytestmark = pytest.mark.xdist_group("life")
-
 ANN = bundles.CUSTOMER
 NAMES = ("", "inference.GRPCInferenceService")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING

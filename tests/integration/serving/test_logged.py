@@ -25,8 +25,6 @@ from tests.load import Load
 from tests.predictors import PATIENCE_S, running, started
 from tests.servers import postgres_server
 
-pytestmark = pytest.mark.xdist_group("logged")
-
 ANN = bundles.CUSTOMER
 KILLS = 5
 

@@ -20,8 +20,6 @@ from tests import bundles
 from tests.load import Load
 from tests.predictors import Predictor, running
 
-pytestmark = pytest.mark.xdist_group("slow clients")
-
 ANN = bundles.CUSTOMER
 LIMIT_S = 10
 """What has begun to arrive must be there by then; it is no setting, so the test waits for it once, for all at once."""

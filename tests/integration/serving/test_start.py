@@ -19,8 +19,6 @@ from tests import bundles
 from tests.predictors import PATIENCE_S, ROOT, Predictor, command, environment, start
 from tests.servers import free_port
 
-pytestmark = pytest.mark.xdist_group("start")
-
 SYSTEMS_CHOICE = ("--http-port", "0", "--grpc-port", "0")
 
 NOT_BEFORE_NEEDED = {

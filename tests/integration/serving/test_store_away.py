@@ -18,8 +18,6 @@ from tests.integration.feature_repo.lives import RedisProcess
 from tests.load import Load
 from tests.predictors import Predictor, running
 
-pytestmark = pytest.mark.xdist_group("store away")
-
 ANN = bundles.CUSTOMER
 QUICK_S = 1.0
 """Within which a refusal must be there; the deadline of a read is a quarter of it, the rest is for a busy machine."""

@@ -28,8 +28,6 @@ from tests import bundles
 from tests.load import Load
 from tests.predictors import PATIENCE_S, Predictor, running
 
-pytestmark = pytest.mark.xdist_group("variants")
-
 ANN = bundles.CUSTOMER
 FAILURES = "churn_model_load_failures_total"
 

@@ -21,8 +21,6 @@ from tests import bundles
 from tests.load import Load
 from tests.predictors import PATIENCE_S, Predictor, running
 
-pytestmark = pytest.mark.xdist_group("workers")
-
 ANN = bundles.CUSTOMER
 COUNTS = ("_total", "_count", "_bucket", "_sum")
 """How a sample ends that may never go backwards."""
