@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,11 +29,13 @@ _BOTH = """
 
 
 def previous(place: Place, as_of: str, version: int) -> Manifest | None:
-    """The manifest of the last run of an earlier date, or of this date with a lower version."""
+    """The manifest of the last run of an earlier date, or of this date with a lower version.
+
+    What cannot be read as one, be it damaged or of another time, is passed over: it must not end a run."""
     earlier = [one for one in partitions(place) if one < (as_of, version)]
     for date, number in reversed(earlier):
-        content = place.read(partition(date, number) + MANIFEST)
-        if content:
+        content = place.read(partition(date, number) + MANIFEST) or b""
+        with suppress(msgspec.DecodeError):
             return msgspec.json.decode(content, type=Manifest)
     return None
 

@@ -253,6 +253,14 @@ def test_the_run_before_is_compared_with_customer_by_customer(store: Shop) -> No
     assert "<script" not in page
 
 
+def test_a_run_before_that_cannot_be_read_is_passed_over(store: Shop) -> None:
+    data = store.write(customers())
+    store.run(data, as_of="2026-01-29")
+    store.run(data, as_of="2026-01-30")
+    (store.partition("2026-01-30") / "_manifest.json").write_text('{"format": 0}')
+    assert store.run(data).summary.comparison.as_of == "2026-01-29"
+
+
 def test_with_the_database_away_nothing_appears_and_the_next_run_goes_on(store: Shop) -> None:
     away = msgspec.structs.replace(store.settings, database=f"postgresql://churn:secret@127.0.0.1:{free_port()}/churn")
     broken = Shop(away, store.folder)
