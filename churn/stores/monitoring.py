@@ -51,7 +51,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def record(url: str, report: Report, weeks: Iterable[Period]) -> dict[str, dt.datetime]:
     """Writes a judgement and the performance by week, both or neither; gives since when each has drifted what has.
 
-    The same window again takes the place of its former judgement; of a week the figures of the latest window stay.
+    The same window again takes the place of its former judgement; of a week the figures of the latest window stay, as
+    long as the log holds all of its predictions.
     Raises UserError when the database is away, refuses, or has no such tables yet; nothing has changed then."""
     from sqlalchemy import inspect
 
@@ -78,9 +79,11 @@ def _put(  # noqa: PLR0913 - a table, its columns, its key, its rows; and how th
     documents = set() if is_sqlite else {"drifted", "findings"}
     values = ", ".join(f"CAST(:{name} AS jsonb)" if name in documents else f":{name}" for name in columns)
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    # A week that has lost predictions to the archive by now keeps the figures of when it had all of them.
+    whole = f" AND excluded.predictions >= {table}.predictions" if "predictions" in columns else ""
     statement = text(
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - names of this module
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE excluded.as_of >= {table}.as_of"
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE excluded.as_of >= {table}.as_of{whole}"
     )
     if rows:
         connection.execute(statement, [{k: _value(v, is_sqlite=is_sqlite) for k, v in row.items()} for row in rows])

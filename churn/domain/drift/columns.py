@@ -19,11 +19,13 @@ MISSING = -np.inf
 def matrix(contract: Contract, table: pa.Table) -> Matrix:
     """The contract's columns (n, k): numbers with `MISSING`, categories as codes.
 
-    The code behind the last category stands for missing, the one behind that for what the contract does not list."""
+    The code behind the last category stands for missing, the one behind that for what the contract does not list. Where
+    the contract says what a missing value stands for (`cleaning.constant`) it is that: a bundle's reference has it so,
+    and a log has what was sent."""
     found = np.empty((table.num_rows, len(contract.raw)), np.float64)
     for position, name in enumerate(contract.raw):
-        labels = contract.labels(name)
-        found[:, position] = numbers(table[name]) if labels is None else codes(table[name], labels)
+        labels, values = contract.labels(name), _filled(table[name], contract.columns[name].cleaning.constant)
+        found[:, position] = numbers(values) if labels is None else codes(values, labels)
     return found
 
 
@@ -39,3 +41,9 @@ def codes(values: pa.ChunkedArray, labels: tuple[str, ...]) -> Vector:
     texts = values.cast(pa.string())
     found = pc.fill_null(pc.index_in(texts, pa.array(labels, pa.string())), unknown)
     return np.asarray(pc.if_else(pc.is_valid(texts), found, missing).to_numpy(), np.float64)
+
+
+def _filled(values: pa.ChunkedArray, constant: float | str | None) -> pa.ChunkedArray:
+    if constant is None:
+        return values
+    return pc.fill_null(values, pa.scalar(constant).cast(values.type, safe=False))

@@ -84,6 +84,18 @@ def test_performance_is_a_row_a_version_and_week_and_the_latest_stays(open_shop:
     assert (version, str(week), counts, bool(ordered)) == (1, "2026-01-19", [400, 400, 0, 100], True)
 
 
+def test_a_week_whose_predictions_are_archived_in_part_keeps_its_figures(
+    open_shop: Shop, watch: Watch, keep: Any
+) -> None:
+    open_shop.log(300, AS_OF - 35 * DAY)
+    keep(watch(open_shop))
+    with connected(open_shop) as connection:
+        some = "SELECT record, row FROM predictions ORDER BY row LIMIT 100"
+        connection.execute(sa.text(f"DELETE FROM predictions WHERE (record, row) IN ({some})"))
+    keep(watch(open_shop, as_of=AS_OF + DAY))
+    assert rows(open_shop, "SELECT predictions FROM model_performance") == [(300,)]
+
+
 def test_a_failure_half_way_leaves_nothing_and_the_next_attempt_all(open_shop: Shop, watch: Watch, keep: Any) -> None:
     open_shop.log(400, AS_OF - 35 * DAY)
     found = watch(open_shop)

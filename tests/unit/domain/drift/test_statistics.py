@@ -117,3 +117,15 @@ def test_what_drifted_is_said_with_where_it_went() -> None:
     reason = judge(SHOP, before, now, Bounds()).reason
     assert reason.startswith("drifted: plan by 1.00 (basic 100 % to 0 %), spend by 0.")
     assert "(mean 10" in reason
+
+
+def test_a_missing_value_that_stands_for_another_is_that_one() -> None:
+    told = contract.parse("""
+name: shop
+target: {column: gone, positive: "yes"}
+columns:
+  plan: {type: category, categories: [basic, plus], cleaning: {constant: basic}}
+  discount: {type: integer, cleaning: {constant: 0}}
+""")
+    sent = pa.table({"plan": ["plus", None], "discount": pa.array([None, 5], pa.int64())})
+    assert columns.matrix(told, sent).tolist() == [[1.0, 0.0], [0.0, 5.0]]
