@@ -136,7 +136,7 @@ def test_what_does_not_arrive_is_cut_while_others_are_served(served: Predictor) 
                 speaking.start()
             cuts[how.__name__] = Cut(rest(connection), time.monotonic() - started)
 
-    asking = [threading.Thread(target=ask, args=(how,)) for how in SLOW * 20]
+    asking = [threading.Thread(target=ask, args=(how,)) for how in SLOW * 10]
     for thread in asking:
         thread.start()
     with Load(served) as load:
@@ -146,7 +146,7 @@ def test_what_does_not_arrive_is_cut_while_others_are_served(served: Predictor) 
     assert len(load.answers) > 100
     assert set(cuts) == {how.__name__ for how in SLOW}
     for name, cut in cuts.items():
-        assert LIMIT_S - 1 < cut.after_s < LIMIT_S + 5, name
+        assert LIMIT_S - 1 < cut.after_s < LIMIT_S + 10, name
         assert cut.answer == b"" if name == "nothing" else status(cut.answer) == 408, name
         if cut.answer:
             head, _, body = cut.answer.partition(b"\r\n\r\n")

@@ -149,7 +149,8 @@ def test_a_store_that_is_away_at_the_start_holds_up_nobody(tmp_path: Path) -> No
     bundles.publish(settings, bundles.shop())
     with running(settings.home, tmp_path / "log.txt") as predictor:
         refused = by_id(predictor)
-        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert refused.status == 503
+        assert int(refused.headers["retry-after"]) >= 1
         assert predictor.predict({"customer_id": "ann", **ANN}).status == 200
         bundles.remember(settings, bundles.shop(), {"ann": ANN})
         predictor.wait_for(lambda: by_id(predictor).status == 200)
