@@ -141,6 +141,13 @@ def test_bad_rows_are_set_aside_with_their_reasons_and_the_others_are_scored(sto
     assert store.scores()["probability"].to_pylist() == pytest.approx([right[name] for name in kept], abs=1e-6)
 
 
+def test_a_shard_of_bad_rows_alone_has_no_scores_and_ends_no_run(store: Shop) -> None:
+    bad = {**customers(300), "visits": [-1] * 10 + [1] * 290}
+    done = store.run(store.write(bad), shards=30, reasons=True)
+    assert (done.summary.scored, done.summary.quarantined) == (290, 10)
+    assert [part.rows for part in store.manifest().parts] == [0] + [10] * 29
+
+
 def test_a_table_with_too_many_bad_rows_is_refused_and_what_there_was_stays(store: Shop) -> None:
     store.run(store.write(customers()))
     before, rows = store.state(), store.database()
@@ -323,3 +330,27 @@ def test_everything_on_s3(store: Shop, s3: S3Server, bucket: str, tmp_path: Path
         f"date={DAY}/version=1/{path.name}" for path in sorted(store.partition().iterdir())
     ], "as in a folder, name by name"
     assert place.read(f"date={DAY}/version=1/_manifest.json") == (store.partition() / "_manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["plain", "large", "dictionary", "numbers", "float32"])
+def test_a_parquet_file_may_type_its_columns_in_its_own_way(store: Shop, kind: str) -> None:
+    columns = {**customers(200), "Plan": ["0", "1"] * 100}
+    store.run(store.write(columns))
+    expected = store.scores()
+    table = pa.table(columns)
+    match kind:
+        case "large":
+            texts = {name: table[name].cast(pa.large_string()) for name in ("Kunde", "Plan", "region")}
+        case "dictionary":
+            texts = {name: table[name].dictionary_encode() for name in ("Kunde", "Plan", "region")}
+        case "numbers":
+            texts = {"Plan": table["Plan"].cast(pa.int64()), "visits": table["visits"].cast(pa.float64())}
+        case "float32":
+            texts = {"visits": table["visits"].cast(pa.int16()), "discount": table["discount"].cast(pa.float32())}
+        case _:
+            texts = {}
+    for name, values in texts.items():
+        table = table.set_column(table.column_names.index(name), name, values)
+    pq.write_table(table, store.folder / "typed.parquet")
+    store.run(str(store.folder / "typed.parquet"))
+    assert store.scores().equals(expected)
