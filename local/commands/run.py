@@ -60,7 +60,7 @@ def batch(
     ] = "",
     model: Annotated[str, typer.Option(help="Whose champion scores.")] = "telco",
     reasons: Annotated[
-        bool, typer.Option("--reasons", help="Add the three strongest reasons; takes some ten times as long.")
+        bool, typer.Option("--reasons", help="Add the three strongest reasons; takes some twenty times as long.")
     ] = False,
     runner: Annotated[
         str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
