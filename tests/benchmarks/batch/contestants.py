@@ -79,7 +79,7 @@ def naive(folder: Path, table: Path, threads: int) -> Work:
         p = pipeline.predict_proba(frame[facts["columns"]])[:, 1]
         risk = pd.cut(p, edges, labels=levels, right=False)
         scored = {"id": frame["customer_id"], "probability": p.astype(np.float32), "decision": p >= facts["low"]}
-        scored |= {"risk": risk, "recommendation": risk.astype(str).map(words)}
+        scored |= {"risk": risk, "recommendation": risk.map(words, na_action=None)}
         pd.DataFrame(scored).to_parquet(out / "scores.parquet", compression="zstd")
 
     return work
