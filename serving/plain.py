@@ -121,8 +121,7 @@ class Plain:
         if count == 1:
             return self._single(given)
         keys: Sequence[Key] | None = None
-        matrix = np.full((count, len(self._names)), np.nan)
-        absent = set(range(len(self._names)))
+        found: dict[int, npt.NDArray[np.float64]] = {}
         for tensor in given:
             reader = self._readers.get(tensor.name)
             if reader is None:
@@ -133,15 +132,16 @@ class Plain:
                     return None
                 continue
             column = reader.column(tensor, count)
-            if column is None:
+            if column is None or reader.place in found:  # stands twice
                 return None
-            if reader.place not in absent:  # stands twice
-                return None
-            matrix[:, reader.place] = column
-            absent.remove(reader.place)
+            found[reader.place] = column
+        absent = [place for place in range(len(self._names)) if place not in found]
         if keys is None and not all(self._nullable[place] for place in absent):
             return None
-        return Columns(keys, matrix, sorted(absent) if keys is not None else [])
+        matrix = np.full((count, len(self._names)), np.nan)  # as many as there are: shapes may promise any number
+        for place, column in found.items():
+            matrix[:, place] = column
+        return Columns(keys, matrix, absent if keys is not None else [])
 
     def _single(self, given: Sequence[Tensor]) -> Columns | None:
         values: dict[str, Any] = {}

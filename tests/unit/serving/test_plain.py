@@ -303,6 +303,11 @@ def test_what_is_plainly_fine_takes_the_quick_way(protocol: str, way: str, size:
     assert identical(SHOP, PROTOCOLS[protocol]([WAYS[way]] * size))
 
 
+def test_a_shape_that_promises_too_much_takes_no_memory() -> None:
+    asked = Tensors([Tensor("visits", "INT64", [10**12], [3])])
+    assert asked.plain(Plain(SHOP)) is None
+
+
 def test_customers_of_whom_not_the_same_is_given_are_left_to_the_strict_check() -> None:
     rows: list[dict[str, Any]] = [{CUSTOMER_ID: "ann"}, {CUSTOMER_ID: "bob", "visits": 2}]
     assert Instances(rows).plain(Plain(SHOP)) is None
