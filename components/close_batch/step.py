@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from churn.domain import bundle as bundles
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
-from churn.stores import objects, scores
+from churn.stores import files, objects, scores
 from churn.stores.digests import sha256_of_file
 from churn.stores.objects import ObjectStore
 from churn.stores.scores import Upserted
@@ -79,16 +78,15 @@ def close(settings: Settings, plan: Plan, digests: Sequence[str]) -> Closed:
     _refuse_too_many(bundle.contract, plan, done, faults)
     place = open_place(settings, plan.out)
     run = _Run(plan, bundle.contract, bundle.manifest, done, place)
-    scratch = settings.home / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with room(plan.out), TemporaryDirectory(dir=scratch) as folder, place.held():
+    with room(plan.out), files.staged(settings.home / ".staging") as scratch, place.held():
+        scratch.mkdir()
         former = place.read(run.prefix + MANIFEST)
         _publish(store, run)
         tally = Tally()
         written = scores.upsert(
             settings.database, plan.model, dt.date.fromisoformat(plan.as_of), plan.version, _batches(store, run, tally)
         )
-        found = _summary(run, tally, faults, Path(folder))
+        found = _summary(run, tally, faults, scratch)
         place.replace(run.prefix + MANIFEST, _encoded(_manifest(run, found)), former)
         _sweep(store, run)
     return Closed(f"{place.root}/{run.prefix}", found, written)

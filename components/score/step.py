@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from churn.domain import bundle as bundles
 from churn.domain.bundle import Bundle
-from churn.stores import objects
+from churn.stores import files, objects
 from churn.stores.digests import sha256_of_file
 from churn.stores.errors import MissingObjectError
 from churn.stores.objects import ObjectStore
@@ -46,15 +45,16 @@ def score(settings: Settings, plan: Plan, number: int, threads: int = 0) -> Done
         return done
     bundle = open_bundle(settings, plan)
     path = objects.fetch(settings, plan.snapshot)
-    with room(settings.home), TemporaryDirectory(dir=_scratch(settings)) as folder:
+    with room(settings.home), files.staged(settings.home / ".staging") as folder:
+        folder.mkdir()
         judge = Judge(bundle, told=plan.reasons)
         judge.warm()
-        faults = write(judge, path, shard, Path(folder), threads)
-        aside = Path(folder, ASIDE)
+        faults = write(judge, path, shard, folder, threads)
+        aside = folder / ASIDE
         quarantine = _stored(store, plan, aside) if aside.exists() else None
-        part = _stored(store, plan, Path(folder, PART))
+        part = _stored(store, plan, folder / PART)
         done = Done(shard=shard, part=part, quarantine=quarantine, faults=faults)
-        facts = Path(folder, "facts")
+        facts = folder / "facts"
         facts.write_bytes(msgspec.json.encode(done))
         store.put_file(facts, _facts(plan, number))
     return done
@@ -162,9 +162,3 @@ def _stored(store: ObjectStore, plan: Plan, path: Path) -> File:
 
 def _facts(plan: Plan, number: int) -> str:
     return f"{plan.work}/shard-{number:05}.json"
-
-
-def _scratch(settings: Settings) -> Path:
-    folder = settings.home / "scratch"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
