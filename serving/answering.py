@@ -21,13 +21,16 @@ from serving.version import INLINE, Resolved, Version
 EXPLAINED_INLINE = 8
 """Customers whose reasons are found between two turns of the event loop."""
 
+SHADOWS = 100
+"""Requests whose shadows may be at work at once: each keeps a copy of its customers."""
+
 
 class Answering:
     """Answers requests with the line-up of the moment; `lineup` may be replaced at any time."""
 
     def __init__(self, model: str, lineup: Lineup, recorder: Recorder, batch_limit: int) -> None:
         self.model, self.lineup = model, lineup
-        self._recorder, self._batch_limit = recorder, batch_limit
+        self._recorder, self.batch_limit = recorder, batch_limit
         self._shadows: set[asyncio.Task[None]] = set()
 
     async def answer(self, asked: Asked, call: Call) -> Answers:
@@ -41,8 +44,10 @@ class Answering:
         if challenged and lineup.mode == "split":
             judged, challenged = await self._challenger(lineup, asked, resolved, challenged)
         judged += await self._champion(lineup, asked, resolved, {row for one in judged for row in one.rows})
-        if resolved.failures and not asked.options.partial:
-            raise refusal(resolved.failures)
+        if resolved.failures:
+            self._recorder.failed(call, None if asked.options.partial else resolved.ids, resolved.failures)
+            if not asked.options.partial:
+                raise refusal(resolved.failures)
         answers = Answers.empty(asked.count, self.model, resolved.ids)
         for one in judged:
             fill(answers, one, asked.options)
@@ -54,8 +59,8 @@ class Answering:
 
     def refuse_too_many(self, asked: Asked) -> None:
         """Raises TooLargeError for a batch above the limit."""
-        if asked.count > self._batch_limit:
-            raise TooLargeError(f"{asked.count} customers are more than {self._batch_limit} in one request")
+        if asked.count > self.batch_limit:
+            raise TooLargeError(f"{asked.count} customers are more than {self.batch_limit} in one request")
 
     async def _champion(self, lineup: Lineup, asked: Asked, resolved: Resolved, taken: set[int]) -> list[Judged]:
         """What the champion says of all who are not `taken`, and have no fault; adds the faults it finds."""
@@ -80,7 +85,18 @@ class Answering:
     async def _challenger(
         self, lineup: Lineup, asked: Asked, resolved: Resolved, rows: list[int]
     ) -> tuple[list[Judged], list[int]]:
-        """What the challenger says of the customers in `rows`; whom it cannot answer, the champion does."""
+        """What the challenger says of the customers in `rows`; whom it cannot answer, the champion does.
+
+        Also those of a challenger that is broken: an experiment may cost no customer an answer."""
+        try:
+            return await self._asked_challenger(lineup, asked, resolved, rows)
+        except Exception as error:  # noqa: BLE001
+            self._recorder.challenger_failed(_number(lineup), error)
+            return [], []
+
+    async def _asked_challenger(
+        self, lineup: Lineup, asked: Asked, resolved: Resolved, rows: list[int]
+    ) -> tuple[list[Judged], list[int]]:
         challenger = lineup.challenger
         assert challenger is not None
         columns, kept = await _columns_for(challenger, lineup.champion, asked, resolved, rows)
@@ -96,6 +112,9 @@ class Answering:
         return judged, kept
 
     def _start_shadow(self, lineup: Lineup, asked: Asked, resolved: Resolved, rows: list[int], call: Call) -> None:
+        if len(self._shadows) >= SHADOWS:
+            self._recorder.shadow_dropped()
+            return
         task = asyncio.create_task(self._shadow(lineup, asked, resolved, rows, call))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
@@ -104,22 +123,33 @@ class Answering:
         """Scores a copy of the request, for the log alone."""
         try:
             started = time.perf_counter()
-            judged, _ = await self._challenger(lineup, asked, resolved, rows)
+            judged, _ = await self._asked_challenger(lineup, asked, resolved, rows)
             self._recorder.shadowed(call, resolved.ids, judged, time.perf_counter() - started)
         except Exception as error:  # noqa: BLE001 - nobody waits for a shadow
-            self._recorder.shadow_failed(error)
+            self._recorder.shadow_failed(_number(lineup), error)
 
-    async def settle(self) -> None:
-        """Waits for shadows that are still at work."""
+    async def settle(self, within_s: float | None = None) -> None:
+        """Waits for shadows that are still at work; those that take longer are given up."""
         if self._shadows:
-            await asyncio.wait(self._shadows)
+            _, late = await asyncio.wait(self._shadows, timeout=within_s)
+            for one in late:
+                one.cancel()
+                self._recorder.shadow_dropped()
+
+
+def _number(lineup: Lineup) -> int:
+    return lineup.challenger.variant.version if lineup.challenger is not None else 0
 
 
 async def _judged(
     version: Version, role: str, rows: Sequence[int], columns: npt.NDArray[np.float64], asked: Asked
 ) -> Judged:
     """A few customers at once, in the loop; many, or their reasons, in a thread: others are not kept waiting."""
-    if len(rows) > INLINE or (asked.options.explain and len(rows) > EXPLAINED_INLINE):
+    if (
+        len(rows) > INLINE
+        or (asked.options.explain and len(rows) > EXPLAINED_INLINE)
+        or (not version.explainer.ready and (asked.options.explain or any(version.words.by_reason)))
+    ):
         return await asyncio.to_thread(judge, version, role, rows, columns, asked.options)
     return judge(version, role, rows, columns, asked.options)
 

@@ -49,17 +49,18 @@ class Tensor:
 
     def single(self) -> Any:
         """The one value of a tensor that has one; ABSENT where that is not plain to see."""
-        values = self.data if self.raw is None else self.listed()
+        values = self.data if self.raw is None else self.listed(1)
         return values[0] if values is not None and len(values) == 1 else ABSENT
 
-    def listed(self) -> Sequence[Any] | None:
-        """Python's values, texts as str; None where the bytes do not hold what the datatype says."""
+    def listed(self, most: int) -> Sequence[Any] | None:
+        """Python's values, texts as str, not many more than `most`; None where the bytes do not hold what the datatype
+        says."""
         if self.raw is None:
             return self.data
         if self.datatype == "BYTES":
-            return _texts(self.raw)
+            return _texts(self.raw, most)
         width = WIDTHS.get(self.datatype)
-        if width is None or len(self.raw) % np.dtype(width).itemsize:
+        if width is None or len(self.raw) % (size := np.dtype(width).itemsize) or len(self.raw) > (most + 1) * size:
             return None
         values: list[Any] = np.frombuffer(self.raw, width).tolist()
         return values
@@ -83,10 +84,11 @@ RANGES = {
 _LENGTH = struct.Struct("<I")
 
 
-def _texts(raw: bytes) -> list[str] | None:
-    """Texts behind their lengths in four bytes each."""
-    found, place = [], 0
-    while place < len(raw):
+def _texts(raw: bytes, most: int) -> list[str] | None:
+    """Texts behind their lengths in four bytes each; not many more than `most`."""
+    found: list[str] = []
+    place = 0
+    while place < len(raw) and len(found) <= most:
         start = place + 4
         if start > len(raw):
             return None
@@ -109,6 +111,7 @@ class Asked(ABC):
     columnar: bool
     count: int
     options: Options
+    _prepared: tuple[Plain, Columns | None] | None = None
 
     @property
     @abstractmethod
@@ -117,9 +120,28 @@ class Asked(ABC):
 
         Raises RequestError for what is no request of the protocol."""
 
-    @abstractmethod
+    def rows_with(self, name: str) -> Sequence[int]:
+        """The customers who have a field."""
+        return [row for row, value in enumerate(self.values[name]) if value is not ABSENT]
+
     def plain(self, readers: Plain) -> Columns | None:
         """The customers as the graph takes them, where all is plainly fine."""
+        if self._prepared is not None and self._prepared[0] is readers:
+            return self._prepared[1]
+        return self._read(readers)
+
+    def prepare(self, readers: Plain) -> None:
+        """Does what takes long in a request that is large, for `plain`; whoever has a thread to spare calls it."""
+        self._prepared = readers, self._read(readers)
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it is too large to be read between two turns of the event loop."""
+        return self._prepared is not None
+
+    @abstractmethod
+    def _read(self, readers: Plain) -> Columns | None:
+        """What `plain` gives."""
 
     @abstractmethod
     def cell(self, row: int, name: str) -> str:
@@ -151,7 +173,7 @@ class _Some(Asked):
         taken = {name: [values[row] for row in self._rows] for name, values in self._whole.values.items()}
         return {name: values for name, values in taken.items() if any(value is not ABSENT for value in values)}
 
-    def plain(self, _readers: Plain) -> Columns | None:
+    def _read(self, _readers: Plain) -> Columns | None:
         """Left to the strict check."""
         return None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from serving.access.caller import NO_CREDENTIALS, Caller, Credentials, Trace
 
-_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 

@@ -22,6 +22,9 @@ from serving.fields import CUSTOMER_ID, id_names, required
 
 MISSING = "is missing"
 
+_ADVISED = 20
+"""Unknown names that are told what they are most like: finding it takes time."""
+
 OTHER = "other"
 """The category (in any case) that takes unknown values where the server is told to map them."""
 
@@ -86,9 +89,10 @@ class _Check:
 
     def _refuse_unknown(self) -> None:
         known = [*self.contract.raw, *id_names(self.contract)]
-        for name in self.asked.values:
-            if name not in known:
-                self._refuse(name, self._given(name), f"is no field of this model; {nearest(shown(name), known)}")
+        unknown = [name for name in self.asked.values if name not in known]
+        for place, name in enumerate(unknown):
+            advice = f"; {nearest(shown(name), known)}" if place < _ADVISED else ""
+            self._refuse_rows(name, self.asked.rows_with(name), f"is no field of this model{advice}")
 
     def _refuse_missing(self, given: npt.NDArray[np.bool_], without_id: npt.NDArray[np.bool_]) -> None:
         for position, (name, column) in enumerate(self.contract.columns.items()):
@@ -97,7 +101,9 @@ class _Check:
 
     def _refuse(self, name: str, where: npt.NDArray[np.bool_], problem: str) -> None:
         """A field that should not be there, or should be: each customer's own fault, or that of a tensor of all."""
-        rows = np.nonzero(where)[0].tolist()
+        self._refuse_rows(name, np.nonzero(where)[0].tolist(), problem)
+
+    def _refuse_rows(self, name: str, rows: Sequence[int], problem: str) -> None:
         if not rows:
             return
         if self.asked.columnar:

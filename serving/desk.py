@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from serving.access.admission import Access
 from serving.access.caller import Scope
@@ -16,8 +19,15 @@ from serving.metrics import Metrics
 from serving.model import ChurnModel
 from serving.recording import Recorder
 from serving.translation import translate
+from serving.version import INLINE
 
 log = logging.getLogger(__name__)
+
+A = TypeVar("A", bound=Asked)
+R = TypeVar("R")
+
+HEAVY_BYTES = 64 * 1024
+"""Up to here a request is read between two turns of the event loop; a larger one in a thread."""
 
 _AT_THE_DOOR = (401, 403, 429)
 
@@ -36,6 +46,24 @@ class Desk:
         """Finds out who asks. Raises UnauthenticatedError, ForbiddenError or TooManyRequestsError."""
         call.caller = self.access.admit(call.credentials, call.peer, scope, call.trace)
 
+    async def read(self, make: Callable[[], A], size: int) -> A:
+        """What a request of so many bytes asks; `make` reads it, in a thread where that takes long."""
+        if size <= HEAVY_BYTES:
+            return make()
+        readers = self.model.lineup.champion.plain
+
+        def prepared() -> A:
+            asked = make()
+            if asked.count <= self.model.answering.batch_limit:
+                asked.prepare(readers)
+            return asked
+
+        return await asyncio.to_thread(prepared)
+
+    async def rendered(self, render: Callable[[], R], answers: Answers) -> R:
+        """An answer in its protocol; a large one is written in a thread."""
+        return await asyncio.to_thread(render) if answers.count > INLINE else render()
+
     async def answer(self, call: Call, asked: Asked) -> Answers:
         """The answers to an admitted request. Raises RequestError."""
         if call.caller is not None:
@@ -51,7 +79,6 @@ class Desk:
         refusal = translate(error)
         if type(refusal) is RequestError:
             log.error("a request to %s failed", call.route, exc_info=error)
-        self.recorder.refused(call, error)
         if refusal.status in _AT_THE_DOOR:
             self.metrics.refused.labels(refusal.code).inc()
         return refusal

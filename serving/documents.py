@@ -32,7 +32,7 @@ def parse(body: bytes) -> Any:
 
 def _lenient(body: bytes) -> Any:
     try:
-        document = json.loads(body)
+        document = json.loads(body.decode())  # bytes would be taken for UTF-16, too
         msgspec.json.encode(document)  # refuses what could not be repeated in an answer: halves of surrogate pairs
     except (ValueError, RecursionError) as error:
         raise MalformedError([Fault(BODY, "is not JSON")]) from error

@@ -31,7 +31,12 @@ class RequestError(Exception):
         super().__init__(message)
         self.message = message
         self.details = tuple(details)
+        self.total = len(self.details)
         self.headers = dict(headers or {})
+
+
+MOST_DETAILS = 1000
+"""Faults that are listed; the message counts all there are."""
 
 
 class FaultyRequestError(RequestError):
@@ -40,7 +45,8 @@ class FaultyRequestError(RequestError):
     def __init__(self, details: Sequence[Fault]) -> None:
         first = details[0]
         more = f" (and {len(details) - 1} more)" if details[1:] else ""
-        super().__init__(f"{first.path} {first.problem}{more}", details)
+        super().__init__(f"{first.path} {first.problem}{more}", details[:MOST_DETAILS])
+        self.total = len(details)
 
 
 class MalformedError(FaultyRequestError):

@@ -4,6 +4,7 @@ A bare ASGI application in front of KServe's: frameworks in between cost more th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,10 +16,9 @@ from serving import translation, v1, v2_body
 from serving.access.caller import Credentials, Scope
 from serving.access.headers import Headers as Constant
 from serving.access.headers import security_headers
-from serving.answers import Answers
 from serving.call import Call, request_id, traceparent
 from serving.desk import Desk
-from serving.errors import MediaTypeError, RouteError, TooLargeError
+from serving.errors import MediaTypeError, NotSupportedError, RouteError, TooLargeError, UnknownModelError
 
 Headers = list[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -27,6 +27,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = b"application/json"
 BINARY = b"application/octet-stream"
 DOCS = "/docs"
+
+_PREDICTS = re.compile(
+    r"/v1/models/[^/]+:(?:predict|explain)|/v2/models/(?P<model>[^/]+)(?P<version>/versions/[^/]+)?/infer"
+)
+"""Paths of predictions in both protocols; of this server's model, all but those of a version are found before."""
 
 _LENGTH = v2_body.LENGTH_HEADER.encode()
 
@@ -86,6 +91,8 @@ class Front:
         request = Request(path, headers, _call(hot[0] if hot else _route(path), scope, headers), receive)
         try:
             if hot is None:
+                if not path.isprintable():  # routers take a line's end for the end of a path
+                    raise RouteError(HTTPStatus.NOT_FOUND)  # noqa: TRY301
                 await self._pass_on(request, scope, send)
                 return
             if scope["method"] != "POST":
@@ -101,23 +108,29 @@ class Front:
 
     async def _predict(self, request: Request) -> Response:
         _refuse_media(request, JSON)
-        answers = await self._desk.answer(request.call, v1.read(await self._body(request)))
-        return _json(v1.render(answers), answers)
+        body = await self._body(request)
+        asked = await self._desk.read(lambda: v1.read(body), len(body))
+        answers = await self._desk.answer(request.call, asked)
+        content = await self._desk.rendered(lambda: msgspec.json.encode(v1.render(answers)), answers)
+        return Response(content, answers.one_variant)
 
     async def _explain(self, request: Request) -> Response:
         _refuse_media(request, JSON)
-        asked = v1.read(await self._body(request))
+        body = await self._body(request)
+        asked = await self._desk.read(lambda: v1.read(body), len(body))
         asked.options = v1.explaining(asked.options)
         answers = await self._desk.answer(request.call, asked)
-        return _json(v1.render_explanations(answers), answers)
+        content = await self._desk.rendered(lambda: msgspec.json.encode(v1.render_explanations(answers)), answers)
+        return Response(content, answers.one_variant)
 
     async def _infer(self, request: Request) -> Response:
         length = request.headers.get(_LENGTH)
         _refuse_media(request, JSON, *([BINARY] if length else []))
         said = length.decode("latin-1") if length is not None else None
-        asked = v2_body.read(await self._body(request), said, self._desk.model.name)
+        body = await self._body(request)
+        asked = await self._desk.read(lambda: v2_body.read(body, said, self._desk.model.name), len(body))
         answers = await self._desk.answer(request.call, asked)
-        content, size = v2_body.render(answers, asked)
+        content, size = await self._desk.rendered(lambda: v2_body.render(answers, asked), answers)
         if size is None:
             return Response(content, answers.one_variant)
         return Response(content, answers.one_variant, BINARY, headers=[(_LENGTH, str(size).encode())])
@@ -164,6 +177,10 @@ class Front:
         declared = request.headers.get(b"content-length")
         if declared is not None and int(declared) > self._limit:
             raise self._too_large()
+        if scope["method"] == "POST" and (asked := _PREDICTS.fullmatch(request.path)):
+            if asked["version"] and asked["model"] == self._desk.model.name:
+                raise NotSupportedError("which version answers is decided by the traffic document")
+            raise UnknownModelError("this server has no model of that name")
         await self._behind(scope | {"churn.call": request.call}, self._bounded(request), self._watched(request, send))
 
     def _scope_of(self, method: str, path: str) -> Scope | None:
@@ -232,12 +249,10 @@ def _route(path: str) -> str:
     return "metrics" if path == "/metrics" else "other"
 
 
-def _json(document: dict[str, Any], answers: Answers) -> Response:
-    return Response(msgspec.json.encode(document), answers.one_variant)
-
-
 def _refuse_media(request: Request, *known: bytes) -> None:
     """A body that does not say what it is counts as JSON."""
+    if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise MediaTypeError("send the body as it is, without a content-encoding")
     given = request.headers.get(b"content-type", JSON)
     if given != JSON and given.partition(b";")[0].strip().lower() not in known:
         raise MediaTypeError(f"send the body as {' or '.join(one.decode() for one in known)}")

@@ -42,7 +42,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "churn_request_duration_seconds",
-            "From the first byte to the answer.",
+            "From when a request was taken up to its answer.",
             ["route"],
             registry=own,
             buckets=_LATENCY,
@@ -86,6 +86,12 @@ class Metrics:
         )
         self.load_failures = Counter(
             "churn_model_load_failures", "Versions that could not be loaded, and tries to.", ["role"], registry=own
+        )
+        self.challenger_failures = Counter(
+            "churn_challenger_failures",
+            "Requests that the challenger broke on (the champion answered), and shadows that broke or were left out.",
+            ["kind"],
+            registry=own,
         )
         self.log_rows = Gauge(
             "churn_log_rows",

@@ -127,7 +127,7 @@ class Plain:
             if reader is None:
                 if keys is not None or tensor.name not in self.ids:
                     return None
-                keys = self._keys(tensor)
+                keys = self._keys(tensor, count)
                 if keys is None or len(keys) != count:
                     return None
                 continue
@@ -167,8 +167,8 @@ class Plain:
             and value not in self._missing
         )
 
-    def _keys(self, tensor: Tensor) -> Sequence[Key] | None:
-        values = tensor.listed()
+    def _keys(self, tensor: Tensor, count: int) -> Sequence[Key] | None:
+        values = tensor.listed(count)
         if values is None or not all(self._is_key(value) and _holds(tensor.datatype, value) for value in values):
             return None
         return values

@@ -13,7 +13,7 @@ from churn.stores.prediction_log.records import Logged, new_record
 from serving.access.admission import Access
 from serving.answers import Judged
 from serving.call import Call
-from serving.errors import UnknownCustomerError
+from serving.errors import Failure, UnknownCustomerError
 from serving.metrics import Metrics
 from serving.settings import Log
 from serving.version import LEVELS
@@ -28,6 +28,7 @@ class Recorder:
 
     def __init__(self, metrics: Metrics, prediction_log: Log | None, access: Access) -> None:
         self._metrics, self._log, self._access = metrics, prediction_log, access
+        self._said: set[tuple[str, ...]] = set()
 
     def answered(self, call: Call, ids: Ids, judged: Sequence[Judged]) -> None:
         """The answers to a request, of one version or of two."""
@@ -43,30 +44,48 @@ class Recorder:
             counts: dict[str, int] = {name: one.level.count(place) for place, name in enumerate(LEVELS)}
             self._metrics.answered(one.version.variant.version, one.role, counts, one.probability)
             far += self._count_unusual(one)
-        if call.caller is not None and (ids is not None or far):
-            named = [key for key in ids if key is not UNSET] if ids is not None else ()
-            rows = sum(len(one.rows) for one in judged)
-            for kind in self._access.saw(call.caller, ids=named, rows=rows, far_rows=far):
-                self._metrics.suspicious.labels(call.caller.label, kind).inc()
+        self._saw(call, ids, rows=sum(len(one.rows) for one in judged), far_rows=far)
 
     def shadowed(self, call: Call, ids: Ids, judged: Sequence[Judged], seconds: float) -> None:
         """What a challenger in the shadow would have answered."""
         for one in judged:
             self._append(call, ids, one, seconds, shadow=True)
 
-    def shadow_failed(self, error: Exception) -> None:
+    def challenger_failed(self, version: int, error: Exception) -> None:
+        """A challenger that broke on customers of its own, whom the champion answers."""
+        self._metrics.challenger_failures.labels("split").inc()
+        self._say_once("challenger", version, error)
+
+    def shadow_failed(self, version: int, error: Exception) -> None:
         """A shadow that broke."""
         self._metrics.request("shadow", 500, "challenger", 0.0)
-        log.warning("the challenger's shadow failed: %s", type(error).__name__)
+        self._metrics.challenger_failures.labels("shadow").inc()
+        self._say_once("challenger's shadow", version, error)
 
-    def refused(self, call: Call, error: Exception) -> None:
-        """A request without an answer: who asks for customers there are not, again and again, walks through ids."""
-        if isinstance(error, UnknownCustomerError):
-            self._unknown(call, len(error.details))
+    def shadow_dropped(self) -> None:
+        """A shadow that was not even begun: too many are at work."""
+        self._metrics.challenger_failures.labels("dropped").inc()
 
-    def _unknown(self, call: Call, count: int) -> None:
-        if call.caller is not None:
-            for kind in self._access.saw(call.caller, unknown_ids=count):
+    def _say_once(self, who: str, version: int, error: Exception) -> None:
+        """By its kind alone: what an exception says may be of the customer."""
+        kind = (who, str(version), type(error).__name__)
+        if kind not in self._said:
+            self._said.add(kind)
+            log.warning("the %s failed: %s (version %d; said once)", who, kind[-1], version)
+
+    def failed(self, call: Call, ids: Ids, failures: Sequence[Failure]) -> None:
+        """Customers without an answer, and the `ids` of a request that is refused as a whole: who asks for customers
+        there are not, again and again, walks through ids."""
+        unknown = sum(failure.kind is UnknownCustomerError for failure in failures)
+        self._saw(call, ids, unknown_ids=unknown)
+
+    def _saw(self, call: Call, ids: Ids, *, unknown_ids: int = 0, rows: int = 0, far_rows: int = 0) -> None:
+        if call.caller is None:
+            return
+        named = [key for key in ids if key is not UNSET] if ids is not None else ()
+        if named or unknown_ids or far_rows:
+            found = self._access.saw(call.caller, ids=named, unknown_ids=unknown_ids, rows=rows, far_rows=far_rows)
+            for kind in found:
                 self._metrics.suspicious.labels(call.caller.label, kind).inc()
 
     def _append(self, call: Call, ids: Ids, one: Judged, seconds: float, *, shadow: bool) -> None:

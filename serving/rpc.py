@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from grpc import StatusCode, aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving import messages, v2_grpc
+from serving import messages, patience, v2_grpc
 from serving.access.caller import Credentials, Scope
 from serving.access.networks import grpc_peer
 from serving.access.tls import Tls
@@ -18,6 +19,11 @@ from serving.repository import Repository
 from serving.stock import GRPCServer, InferenceServicer, pb
 from serving.translation import grpc_message
 
+_GONE = 499
+"""What nginx calls a request whose client did not wait."""
+
+_WAYS = ("send", "receive")
+
 SERVICE = "inference.GRPCInferenceService"
 """KServe's service, as the health service calls it; the empty name is the whole server."""
 
@@ -25,17 +31,28 @@ SERVICE = "inference.GRPCInferenceService"
 class RpcServer(GRPCServer):  # type: ignore[misc]
     """KServe's server, without its share in somebody else's port and without its two log lines a request."""
 
-    def __init__(self, data_plane: Any, repository: Any, address: str, grace_s: int, *, shared: bool = False) -> None:
+    def __init__(  # noqa: PLR0913 - KServe's own, and ours
+        self,
+        data_plane: Any,
+        repository: Any,
+        address: str,
+        grace_s: int,
+        *,
+        shared: bool = False,
+        receive_s: float = 10.0,
+    ) -> None:
         super().__init__(0, data_plane, repository, kwargs={}, grace_period=grace_s)
-        self._address, self._shared = address, shared
+        self._address, self._shared, self._receive_s = address, shared, receive_s
         self._health = health.aio.HealthServicer()
 
     def bind(self, servicer: Servicer, limit: int, credentials: Any = None) -> int:
         """Takes the address, within a loop; gives the port. Raises RuntimeError when it is taken."""
-        limits = [(f"grpc.max_{way}_message_length", limit) for way in ("send", "receive")]
-        self._server = aio.server(options=[("grpc.so_reuseport", int(self._shared)), *limits])
-        messages.register(servicer, self._server, servicer.unreadable)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        options = patience.options(self._receive_s) | {f"grpc.max_{way}_message_length": limit for way in _WAYS}
+        options["grpc.so_reuseport"] = int(self._shared)
+        self._server = aio.server(options=list(options.items()), maximum_concurrent_rpcs=patience.MOST_CALLS)
+        patient = patience.Patient(self._server, self._receive_s)
+        messages.register(servicer, patient, servicer.unreadable)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, patient)
         if credentials is not None:
             return int(self._server.add_secure_port(self._address, credentials))
         return int(self._server.add_insecure_port(self._address))
@@ -65,9 +82,12 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
         try:
             self._desk.admit(call, "predict")
             self._known(request.model_name)
-            asked = v2_grpc.read(request)
+            asked = await self._desk.read(lambda: v2_grpc.read(request), request.ByteSize())
             answers = await self._desk.answer(call, asked)
-            response = v2_grpc.render(answers, asked)
+            response = await self._desk.rendered(lambda: v2_grpc.render(answers, asked), answers)
+        except asyncio.CancelledError:  # the client has gone, or its deadline has passed
+            self._desk.ended(call, _GONE)
+            raise
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told anything
             return await self._refuse(call, context, error)
         self._desk.ended(call, 200, answers.one_variant)

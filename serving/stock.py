@@ -20,8 +20,8 @@ try:
         from kserve.protocol.grpc.servicer import InferenceServicer
         from kserve.protocol.infer_type import RequestedOutput
         from kserve.protocol.rest.server import RESTServer, metrics_handler
-        from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
-        from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
+        from kserve.protocol.rest.v1_endpoints import V1Endpoints
+        from kserve.protocol.rest.v2_endpoints import V2Endpoints
 finally:
     sys.argv = _arguments
 
@@ -38,10 +38,10 @@ __all__ = [
     "ModelServer",
     "RESTServer",
     "RequestedOutput",
+    "V1Endpoints",
+    "V2Endpoints",
     "grpc_predict_v2_pb2_grpc",
     "kserve_errors",
     "metrics_handler",
     "pb",
-    "register_v1_endpoints",
-    "register_v2_endpoints",
 ]

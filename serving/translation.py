@@ -75,5 +75,5 @@ def grpc_message(refusal: RequestError) -> str:
         if left < 0:
             break
         lines.append(line)
-    more = [f"and {len(refusal.details) - len(lines)} more"] if len(refusal.details) > len(lines) else []
+    more = [f"and {refusal.total - len(lines)} more"] if refusal.total > len(lines) else []
     return "\n".join([*lines, *more]) or refusal.message

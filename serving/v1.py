@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -54,12 +54,19 @@ class Instances(Asked):
         self.rows, self.options, self.count = rows, options, len(rows)
 
     @cached_property
-    def values(self) -> Mapping[str, Sequence[object]]:
+    def values(self) -> ByField:
         """The customers' values by field."""
-        named = dict.fromkeys(name for row in self.rows for name in row)
-        return {name: [row.get(name, ABSENT) for row in self.rows] for name in named}
+        return ByField(self.rows)
 
-    def plain(self, readers: Plain) -> Columns | None:
+    def rows_with(self, name: str) -> Sequence[int]:
+        """The customers who have a field, found once for all fields."""
+        return self.values.where[name]
+
+    def take(self, rows: Sequence[int]) -> Instances:
+        """Some of the instances; each is called by the place it had."""
+        return _Taken(self, rows)
+
+    def _read(self, readers: Plain) -> Columns | None:
         """One by one."""
         return readers.row(self.rows[0]) if self.count == 1 else readers.rows(self.rows)
 
@@ -74,6 +81,48 @@ class Instances(Asked):
     def customer(self, row: int) -> str:
         """`instances[3]`."""
         return f"instances[{row}]"
+
+
+class _Taken(Instances):
+    """Some of the instances of a request."""
+
+    def __init__(self, whole: Instances, rows: Sequence[int]) -> None:
+        super().__init__([whole.rows[row] for row in rows], whole.options)
+        self._whole, self._places = whole, rows
+
+    def cell(self, row: int, name: str) -> str:
+        """The place in the whole request."""
+        return self._whole.cell(self._places[row], name)
+
+    def customer(self, row: int) -> str:
+        """The place in the whole request."""
+        return self._whole.customer(self._places[row])
+
+
+class ByField(Mapping[str, Sequence[object]]):
+    """Instances by field. A column is made when it is asked for: with names of its own for each customer, all of them
+    together would be as large as the square of the request."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._rows = rows
+        self._made: dict[str, list[object]] = {}
+        self.where: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            for name in row:
+                self.where.setdefault(name, []).append(place)
+
+    def __getitem__(self, name: str) -> list[object]:
+        if name not in self.where:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = [row.get(name, ABSENT) for row in self._rows]
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.where)
+
+    def __len__(self) -> int:
+        return len(self.where)
 
 
 _decoder = msgspec.json.Decoder(Body)

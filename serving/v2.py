@@ -60,18 +60,20 @@ class Tensors(Asked):
         faults += _repeated([tensor.name for tensor in self.tensors])
         if faults:
             raise MalformedError(faults)
-        values = {tensor.name: _values(tensor) for tensor in self.tensors}
-        first, *others = values
-        ragged = [name for name in others if len(values[name]) != len(values[first])]
+        for tensor in self.tensors:
+            if tensor.data is not None and len(tensor.data) != tensor.shape[0]:
+                raise _short(tensor, len(tensor.data))
+        ragged = [tensor.name for tensor in self.tensors if tensor.shape[0] != self.count]
         if ragged:
-            problem = f"has not as many values as {shown(first)}"
+            problem = f"has not as many values as {shown(self.tensors[0].name)}"
             raise MalformedError([Fault(f"inputs.{shown(name)}", problem) for name in ragged])
-        if not values[first]:
+        if not self.count:
             raise MalformedError([Fault("inputs", "holds no customer")])
+        values = {tensor.name: _values(tensor) for tensor in self.tensors}
         _refuse_other_types(self.tensors, values)
         return values
 
-    def plain(self, readers: Plain) -> Columns | None:
+    def _read(self, readers: Plain) -> Columns | None:
         """All at once."""
         count = self.count
         for tensor in self.tensors:
@@ -91,6 +93,15 @@ class Tensors(Asked):
     def customer(self, row: int) -> str:
         """`inputs.*[3]`."""
         return f"inputs.*[{row}]"
+
+
+MOST_TENSORS = 2000
+
+
+def refuse_too_many(count: int) -> None:
+    """Raises MalformedError for more inputs than any model has."""
+    if count > MOST_TENSORS:
+        raise MalformedError([Fault("inputs", f"has {count} tensors, more than {MOST_TENSORS}")])
 
 
 def options(parameters: Mapping[str, Any]) -> tuple[Options, bool]:
@@ -131,14 +142,19 @@ def _repeated(tensors: Sequence[str]) -> list[Fault]:
 def _values(tensor: Tensor) -> list[object]:
     """The tensor's values in order; None where JSON has null."""
     place = f"inputs.{shown(tensor.name)}"
-    values = tensor.listed()
+    values = tensor.listed(tensor.shape[0])
     if values is None:
         raise MalformedError([Fault(place, "does not hold what its shape and datatype say")])
     if tensor.shape[1:]:
         values = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
     if len(values) != tensor.shape[0]:
-        raise MalformedError([Fault(place, f"has {len(values)} values where its shape says {tensor.shape[0]}")])
+        raise _short(tensor, len(values))
     return list(values)
+
+
+def _short(tensor: Tensor, count: int) -> MalformedError:
+    problem = f"has {count} values where its shape says {tensor.shape[0]}"
+    return MalformedError([Fault(f"inputs.{shown(tensor.name)}", problem)])
 
 
 def _refuse_other_types(tensors: Sequence[Tensor], values: Mapping[str, Sequence[object]]) -> None:

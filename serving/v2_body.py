@@ -13,7 +13,7 @@ from serving.asked import Tensor, shown
 from serving.documents import BODY, parse, shaped
 from serving.errors import Fault, MalformedError
 from serving.outputs import Output, outputs, parameters, refuse_unknown
-from serving.v2 import Tensors, Wanted, options
+from serving.v2 import Tensors, Wanted, options, refuse_too_many
 
 LENGTH_HEADER = "inference-header-content-length"
 """Says how many bytes of the body are JSON; the rest are the binary tensors in their order."""
@@ -63,6 +63,7 @@ def read(body: bytes, json_length: str | None, model: str) -> Tensors:
         raise MalformedError([Fault("model_name", "is not the model that is asked")])
     if not document.inputs:
         raise MalformedError([Fault("inputs", "is empty")])
+    refuse_too_many(len(document.inputs))
     own, binary = options(document.parameters)
     wanted = [_wanted(output) for output in document.outputs]
     if wanted:

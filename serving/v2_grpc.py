@@ -10,7 +10,7 @@ from serving.asked import PLAIN_OPTIONS, Tensor, shown
 from serving.errors import Fault, MalformedError
 from serving.outputs import Output, outputs, parameters, refuse_unknown
 from serving.stock import pb
-from serving.v2 import Tensors, Wanted, options
+from serving.v2 import Tensors, Wanted, options, refuse_too_many
 
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -26,6 +26,7 @@ _CONTENTS = {
 
 def read(message: Any) -> Tensors:
     """The request in a message. Raises MalformedError for raw contents that fit no inputs."""
+    refuse_too_many(len(message.inputs))
     raw = message.raw_input_contents
     if raw:
         if len(raw) != len(message.inputs):

@@ -24,6 +24,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic import Variant
 from feature_repo.direct.errors import BadIdError, RowsError, StoreAwayError
 from feature_repo.direct.reader import Reader, Stored, open_reader
+from serving import trial
 from serving.asked import Asked
 from serving.checking import MISSING, check
 from serving.errors import (
@@ -146,9 +147,7 @@ class Version:
         return odd if odd.any() else None
 
     async def warm(self) -> None:
-        """Imports and opens what the first large batch, explanation or look-up needs."""
-        await asyncio.to_thread(self.scorer.warm)
-        await asyncio.to_thread(self.explainer.warm)
+        """Opens what the first look-up needs; what the first explanation needs is in `trial`."""
         await self._reader.warm()
 
     def close(self) -> None:
@@ -156,7 +155,7 @@ class Version:
         self._reader.close()
 
     async def _checked(self, asked: Asked) -> Resolved:
-        if asked.count > INLINE:
+        if asked.count > INLINE or asked.heavy:
             checked = await asyncio.to_thread(check, self.contract, asked, map_unknown=self._map_unknown)
         else:
             checked = check(self.contract, asked, map_unknown=self._map_unknown)
@@ -244,9 +243,10 @@ class Loader:
     ) -> None:
         self._settings, self._serving, self._metrics, self._describe = settings, serving, metrics, describe
 
-    def load(self, model: str, variant: Variant) -> Version:
+    def load(self, model: str, variant: Variant, *, whole: bool = True) -> Version:
         """Fetches a bundle by its address, verifies every file against the digest, and lets it answer its own example.
 
+        Not `whole`, the graph alone answers it: large batches and reasons are left to `trial.pass_by`, later.
         Blocks. Raises UserError for a bundle that is missing, changed, of another model, or wrong about its example."""
         started = time.perf_counter()
         folder = objects.open_store(self._settings, objects.root_of(variant.bundle)).fetch_folder(variant.bundle)
@@ -255,8 +255,14 @@ class Loader:
             raise UserError(f"is a model of '{bundle.manifest.model}', not of '{model}'", where=variant.bundle)
         bundles.self_test(bundle)
         reader = open_reader(self._settings, bundle.contract, bundle.manifest.online, self._serving.limits.online)
-        self._describe(bundle.contract)
-        loaded = Version(variant, bundle, reader, self._metrics, map_unknown=self._serving.map_unknown)
+        try:
+            self._describe(bundle.contract)
+            loaded = Version(variant, bundle, reader, self._metrics, map_unknown=self._serving.map_unknown)
+            if whole:
+                trial.pass_by(loaded)
+        except BaseException:
+            reader.close()
+            raise
         self._metrics.load_seconds.set(time.perf_counter() - started)
         return loaded
 

@@ -9,7 +9,7 @@ from serving.call import Call, request_id, traceparent
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-@pytest.mark.parametrize("given", ["42", "req-2026:1/a.b+c=@_", "x" * 128])
+@pytest.mark.parametrize("given", ["42", "req-2026:1/a.b+c=_", "x" * 128])
 def test_a_request_id_that_can_be_repeated_is_kept(given: str) -> None:
     assert request_id(given) == given
 

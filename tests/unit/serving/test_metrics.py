@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving.access.admission import Access
 from serving.answering import Answering
 from serving.call import Call
-from serving.errors import Fault, UnknownCustomerError
+from serving.errors import Failure, Fault, UnknownCustomerError
 from serving.lineup import Lineup
 from serving.metrics import OBJECTIVE_S, Metrics, observe_many
 from serving.recording import Recorder
@@ -131,7 +131,8 @@ def test_what_a_caller_chooses_makes_no_label(used: Metrics, shop: Version, acce
         call = Call("v1 predict", f"request-{number}", caller=access._callers.of_address(f"10.0.{number}.1"))
         run(answering.answer(asked(row), call))
         used.request(call.route, 200, "champion", call.elapsed)
-        Recorder(used, None, access).refused(call, UnknownCustomerError([Fault(f"canary-{number}", "")]))
+        unknown = Failure(0, Fault(f"canary-{number}", ""), UnknownCustomerError)
+        Recorder(used, None, access).failed(call, [f"canary-{number}"], [unknown])
     text = used.render().decode()
     grown = set(samples(text)) - before
     assert {name for name, _ in grown} <= {"churn_feature_values_unusual_total"}

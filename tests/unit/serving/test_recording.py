@@ -17,7 +17,7 @@ from serving.access.options import AccessOptions
 from serving.access.watch import WatchOptions
 from serving.answering import Answering
 from serving.call import Call
-from serving.errors import Fault, UnknownCustomerError
+from serving.errors import Failure, Fault, UnknownCustomerError
 from serving.journal import Lines
 from serving.lineup import Lineup
 from serving.metrics import Metrics
@@ -136,9 +136,11 @@ def test_who_asks_for_customers_there_are_not_is_suspected(watching: Access) -> 
     metrics = Metrics()
     recorder = Recorder(metrics, None, watching)
     call = Call("v1 predict", "1", caller=watching._callers.of_address("10.0.0.1"))
-    recorder.refused(call, ValueError())
+    nobody = Failure(0, Fault("instances[0].customer_id", "names no known customer"), UnknownCustomerError)
+    recorder.failed(call, None, [Failure(0, Fault("instances[0].visits", "is below 0"))] * 9)
+    assert "walks_ids" not in metrics.render().decode()
     for _ in range(3):
-        recorder.refused(call, UnknownCustomerError([Fault("instances[0].customer_id", "names no known customer")] * 2))
+        recorder.failed(call, None, [nobody] * 2)
     text = metrics.render().decode()
     assert 'churn_suspicious_callers_total{caller="anonymous",kind="walks_ids"} 1.0' in text
 

@@ -199,6 +199,7 @@ def test_values_are_refused_at_their_place(shop: Version, tensor: dict[str, Any]
     [
         ({"shape": [2], "data": [1.0, 2.0]}, "inputs.spend has not as many values as plan"),
         ({"shape": [2], "data": [1.0]}, "inputs.spend has 1 values where its shape says 2"),
+        ({"shape": [1], "data": [1.0, 2.0]}, "inputs.spend has 2 values where its shape says 1"),
         ({"shape": [1], "data": []}, "inputs.spend has 0 values where its shape says 1"),
         ({"shape": [1, 2], "data": [1.0, 2.0]}, r"inputs.spend.shape is neither \[n\] nor \[n, 1\]"),
         ({"shape": [-1], "data": [1.0]}, r"inputs.spend.shape is neither \[n\] nor \[n, 1\]"),
