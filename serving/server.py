@@ -38,6 +38,12 @@ from serving.watch import Follower
 log = logging.getLogger(__name__)
 
 GRACE_S = 10
+"""For requests in flight, over HTTP and gRPC at once, after the draining."""
+
+SETTLES_S = 2.0
+"""For challengers in the shadow, after that; the prediction log then has `logbook.CLOSES_WITHIN_S`.
+
+With a second of draining that makes 23 s: Kubernetes kills after 30."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
         self._rest.serve(self._front, self._tls.ssl_context() if self._tls else None)
         self._rpc = RpcServer(*parts, address=str(options.grpc), grace_s=GRACE_S, shared=options.workers > 1)
         self._servicer = Servicer(desk, *parts, own)
-        self._told_to_stop = asyncio.Event()
+        self._told_to_stop, self._hung_up = asyncio.Event(), asyncio.Event()
 
     def serve(self) -> None:
         """Serves until SIGTERM or SIGINT, then answers what was asked. Raises UserError for a port taken meanwhile."""
@@ -104,7 +110,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
     def stop(self, _signal: int) -> None:
         """What KServe does on a signal: here, to begin to leave. A second one leaves at once."""
         if self._told_to_stop.is_set():
-            self._rest.leave()
+            self._hung_up.set()
         self._told_to_stop.set()
 
     async def _serve_until_signal(self) -> None:
@@ -121,15 +127,18 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
             asyncio.create_task(work)
             for work in (self._greet(), self._follower.follow(self._answering), self._tick(), self._leave_when_told())
         ]
+        leaving = asyncio.create_task(self._hung_up.wait())
         try:
-            await serving
+            await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(background)
+            await _end([*background, leaving])
             self._model.ready = False
-            await self._rpc.stop()
-            await self._answering.settle()
+            self._rest.leave()
+            await asyncio.gather(serving, self._rpc.stop(), return_exceptions=True)
+            await self._answering.settle(SETTLES_S)
             await asyncio.to_thread(self._logbook.close)
             self._access.close()
+        await serving  # what ended it, if it was no signal
 
     async def _leave_when_told(self) -> None:
         """Says that it is not ready, still answers for a while, and hangs up after each answer; then takes no more."""
@@ -138,7 +147,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
         self._front.leaving = True
         await self._rpc.say(serving=False)
         await asyncio.sleep(self._options.serving.drain)
-        self._rest.leave()
+        self._hung_up.set()
 
     async def _tick(self) -> None:
         """What is done every second: keys and certificates that changed, the audit's lines, where the log stands."""
@@ -149,7 +158,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
                 await asyncio.to_thread(self._tls.refresh)
             stale = [*self._access.problems, *([self._tls.problem] if self._tls and self._tls.problem else [])]
             self._metrics.stale(len(stale), self._access.audit.lost)
-            self._logbook.measure()
+            await asyncio.to_thread(self._logbook.measure)
 
     async def _greet(self) -> None:
         """Says that requests are taken; then gets ready for those that need more than the first one did."""
@@ -160,11 +169,7 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
         log.info(
             "%s version %d serves at %s://%s, gRPC port %d", self._model.name, number, scheme, http, self.grpc_port
         )
-        for one in self._answering.lineup.versions:
-            try:
-                await one.warm()
-            except Exception as error:  # noqa: BLE001 - what is not warm now is warmed by the first who needs it
-                log.warning("the first large batch or explanation will be slow: %s", type(error).__name__)
+        await self._follower.finish(self._answering)
 
     def _rendered_metrics(self) -> bytes:
         self._logbook.measure()

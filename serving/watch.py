@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from churn.domain.errors import UserError
 from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import TrafficStore
+from serving import trial
 from serving.answering import Answering
 from serving.aside import aside
 from serving.errors import UnavailableError
@@ -29,11 +31,25 @@ class Follower:
         self._said: dict[str, str] = {}
 
     def load(self, model: str, document: Traffic) -> Lineup:
-        """The line-up of a document; a challenger that cannot be loaded is left out. Blocks.
+        """The first line-up; a challenger that cannot be loaded is left out. Blocks.
+
+        What only large batches and reasons need is not loaded: `finish` does that once requests are taken.
 
         Raises UserError when there is no champion to be had."""
-        champion = self._loader.load(model, document.champion)
+        champion = self._loader.load(model, document.champion, whole=False)
         return self._lineup(model, document, champion, None)
+
+    async def finish(self, answering: Answering) -> None:
+        """Loads and tries what `load` has left out. Until then, and where it fails, the graph scores every batch."""
+        lineup = answering.lineup
+        for one in lineup.versions:
+            try:
+                await asyncio.to_thread(trial.pass_by, one)
+            except Exception as error:  # noqa: BLE001 - it serves, and answers its example by the graph
+                self._metrics.load_failures.labels("champion" if one is lineup.champion else "challenger").inc()
+                problem = f"{type(error).__name__}: {error}"
+                log.error("version %d of %s serves in part: %s", one.variant.version, answering.model, problem)  # noqa: TRY400
+            await one.warm()
 
     async def follow(self, answering: Answering) -> None:
         """Reads the document every second, for good. What cannot be loaded is tried again each time, and said once."""
@@ -56,20 +72,31 @@ class Follower:
             ) from error
 
     async def catch_up(self, answering: Answering) -> None:
-        """Puts the document's line-up in charge, unless it is; those who are no longer in it are closed later."""
+        """Puts the document's line-up in charge, unless it is; those who are no longer in it are closed later.
+
+        Whatever can fail, or takes its time, is over before the switch."""
         async with self._turn:
             former = answering.lineup
             document = await aside(self._store.read, answering.model)
-            if document is None or _is_as(document, former):
+            if document is None:
+                return
+            if _is_as(document, former):
+                if document.revision != former.revision:
+                    answering.lineup = replace(former, revision=document.revision)
                 return
             lineup = await aside(self._next, answering.model, document, former)
+            if lineup == former:
+                return
+            for one in lineup.versions:
+                if one not in former.versions:
+                    await one.warm()
             answering.lineup = lineup
-            self.announce(answering.model, lineup)
-            gone = [one for one in former.versions if one not in lineup.versions]
-        for one in lineup.versions:
-            await one.warm()
-        for one in gone:
-            _close_later(one)
+            try:
+                self.announce(answering.model, lineup)
+            finally:
+                for one in former.versions:
+                    if one not in lineup.versions:
+                        _close_later(one)
 
     def announce(self, model: str, lineup: Lineup) -> None:
         """Says who serves, to people and to Prometheus."""
@@ -91,18 +118,19 @@ class Follower:
             try:
                 challenger = self._kept_or_loaded(model, document.challenger, former)
                 self._said.pop("challenger", None)
-            except UserError as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the champion does not wait for it
                 self._metrics.load_failures.labels("challenger").inc()
-                if self._said.get("challenger") != str(error):
-                    log.warning("%s is served without its challenger: %s", model, error)
-                self._said["challenger"] = str(error)
+                problem = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                if self._said.get("challenger") != problem:
+                    log.warning("%s is served without its challenger: %s", model, problem)
+                self._said["challenger"] = problem
         return Lineup(champion, challenger, document.share, document.mode, document.revision)
 
     def _kept_or_loaded(self, model: str, wanted: Variant, former: Lineup | None) -> Version:
         for one in former.versions if former else ():
             if one.variant == wanted:
                 return one
-        return self._loader.load(model, wanted)
+        return self._loader.load(model, wanted, whole=former is not None)
 
     def _complain(self, role: str, answering: Answering, error: Exception) -> None:
         self._metrics.load_failures.labels(role).inc()

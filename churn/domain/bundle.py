@@ -179,11 +179,17 @@ def load(folder: Path, digest: str | None = None) -> Bundle:
     return Bundle(folder, manifest, contracts.load(folder / "contract.yaml"), found)
 
 
+def example(bundle: Bundle) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The columns (n, k) of the bundle's own example, and the probabilities (n,) it was trained to give for them."""
+    found = msgspec.json.decode((bundle.folder / "example.json").read_bytes(), type=Example)
+    columns = np.array([[np.nan if value is None else value for value in row] for row in found.columns], np.float64)
+    return columns, np.array(found.probability)
+
+
 def self_test(bundle: Bundle) -> None:
     """Scores the bundle's own example. Raises UserError when the answer is not the one it was trained to give."""
-    example = msgspec.json.decode((bundle.folder / "example.json").read_bytes(), type=Example)
-    columns = np.array([[np.nan if value is None else value for value in row] for row in example.columns], np.float64)
-    difference = float(np.abs(bundle.predict(columns) - np.array(example.probability)).max())
+    columns, probability = example(bundle)
+    difference = float(np.abs(bundle.predict(columns) - probability).max())
     if not difference <= TOLERANCE:
         raise UserError(
             f"answers its own example wrongly (by {difference:.2g})", where=str(bundle.folder), remedy="train again"

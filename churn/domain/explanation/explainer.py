@@ -42,6 +42,11 @@ class Explainer:
         """Whether contributions are exact, not sampled."""
         return self.kind != "sampled"
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next explanation needs nothing loaded; cheap."""
+        return "_loaded" in self.__dict__
+
     def explain(self, columns: npt.NDArray[np.float64]) -> Contributions:
         """Contributions for columns (n, k) of which the bundle can give a probability."""
         return self._method.explain(columns)

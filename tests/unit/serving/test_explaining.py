@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from churn.domain.contract import Advice
+from churn.stores.settings import Settings
 from serving import outputs, v1, v2_body
 from serving.answering import EXPLAINED_INLINE
 from serving.answers import Answers, Explanation
@@ -21,7 +24,7 @@ from serving.version import Version
 from tests import bundles
 from tests.unit.serving import test_v2_body as rest
 from tests.unit.serving import test_v2_grpc as rpc
-from tests.unit.serving.conftest import answering, answers, asked, call, predictions, run
+from tests.unit.serving.conftest import answering, answers, asked, call, loader, predictions, run
 
 ANN = bundles.CUSTOMER
 ROWS = [ANN, {**ANN, "plan": "plus", "visits": 30, "spend": 900.0}, {**ANN, "visits": 2, "rating": 0.5}]
@@ -65,6 +68,26 @@ def test_the_answer_is_the_same_with_and_without_its_reasons(explained: Version)
             plain.risk,
             plain.recommendation,
         )
+
+
+@pytest.mark.parametrize("rules", [True, False])
+def test_what_is_not_loaded_yet_is_loaded_beside_the_event_loop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, rules: bool
+) -> None:
+    """An explanation is also what a recommendation may depend on."""
+    because = Advice("act", dict.fromkeys(ANN, "because"))
+    of = bundles.shop(recommendations=dict.fromkeys(("low", "medium", "high"), because)) if rules else bundles.shop()
+    version = loader(settings).load("shop", bundles.publish(settings, of, 7, estimator="xgboost"), whole=False)
+    explain, threads = version.explainer.explain, []
+
+    def watched(columns: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return explain(columns)
+
+    monkeypatch.setattr(version.explainer, "explain", watched)
+    for _ in range(2):
+        predictions(version, ANN, explain=not rules)
+    assert threads == [False, True]
 
 
 @pytest.mark.parametrize("top", [1, 3, 100])

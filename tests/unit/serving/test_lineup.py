@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from churn.domain.contract import Column
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.prediction_log.records import Logged
 from serving import v1, v2_body
-from serving.answering import Answering
+from serving.answering import SHADOWS, Answering
 from serving.answers import Answers
 from serving.errors import InvalidValuesError
 from serving.lineup import SPLIT_SALT, Lineup, place
@@ -217,6 +218,49 @@ def test_a_shadow_that_breaks_harms_nobody_and_says_nothing_of_the_customer(
     assert len(log.records) == 1
     assert "shadow failed: RuntimeError" in caplog.text
     assert "canary" not in caplog.text
+
+
+def test_customers_of_a_challenger_that_is_broken_are_answered_by_the_champion(
+    split: Lineup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("canary-4411")
+
+    monkeypatch.setattr(split.challenger.scorer, "probability", broken)
+    by = answering(replace(split, share=1.0))
+    for _ in range(3):
+        found = run(by.answer(asked(known("canary-4411"), ANN), call()))
+        assert found.variant == ["champion"] * 2
+    assert caplog.text.count("the challenger failed: RuntimeError (version 2; said once)") == 1
+    assert "canary" not in caplog.text
+    assert failures(by, "split") == 3
+
+
+def failures(by: Answering, kind: str) -> float:
+    return float(by._recorder._metrics.challenger_failures.labels(kind)._value.get())
+
+
+def test_shadows_beyond_a_hundred_are_left_out_and_those_at_work_end_with_the_server(
+    split: Lineup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    by = shadowing(split, Kept())
+    monkeypatch.setattr(by, "_asked_challenger", endless)
+
+    async def ask() -> None:
+        for _ in range(SHADOWS + 5):
+            assert (await by.answer(asked(known("ann")), call())).variant == ["champion"]
+        assert len(by._shadows) == SHADOWS
+        assert failures(by, "dropped") == 5
+        at_work = list(by._shadows)
+        await by.settle(0.01)
+        await asyncio.sleep(0)
+        assert all(one.cancelled() for one in at_work)
+
+    run(ask())
+    assert failures(by, "dropped") == SHADOWS + 5
 
 
 def test_a_request_keeps_the_line_up_it_began_with(split: Lineup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from churn.domain.errors import UserError
 from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from serving import __main__ as command
+from serving import server as server_module
 from serving import v1
 from serving.access.options import AccessOptions
 from serving.addresses import Address
@@ -25,6 +27,7 @@ from serving.answering import Answering
 from serving.errors import UnavailableError
 from serving.journal import Lines
 from serving.lineup import Lineup
+from serving.logbook import CLOSES_WITHIN_S
 from serving.model import ChurnModel
 from serving.server import Options, PredictorServer
 from serving.settings import ServingSettings
@@ -175,6 +178,42 @@ def test_a_grpc_port_taken_during_the_start_is_said(settings: Settings, shop: Ve
     taken = pytest.raises(UserError, match="cannot listen: Address already in use")
     with socket.create_server(("127.0.0.1", 0)) as other, made(settings, other.getsockname()[1]) as server, taken:
         run(server._serve_until_signal())
+
+
+def test_all_that_is_waited_for_at_the_end_is_over_before_kubernetes_kills(settings: Settings) -> None:
+    drain = ServingSettings.load({}, settings).drain
+    assert drain + server_module.GRACE_S + server_module.SETTLES_S + CLOSES_WITHIN_S < 25
+
+
+def test_requests_in_flight_of_both_protocols_are_waited_for_at_the_same_time(
+    settings: Settings, shop: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC is told to stop while HTTP still answers."""
+    seen: list[bool] = []
+
+    async def leave() -> None:
+        with made(settings) as server:
+            over = asyncio.Event()
+            serve, stop = server._rest.start, server._rpc.stop
+
+            async def held_up() -> None:
+                await serve()
+                await asyncio.wait_for(over.wait(), 30)
+
+            async def stopped() -> None:
+                seen.append(over.is_set())
+                over.set()
+                await stop()
+
+            monkeypatch.setattr(server._rest, "start", held_up)
+            monkeypatch.setattr(server._rpc, "stop", stopped)
+            serving = asyncio.create_task(server._serve_until_signal())
+            await server._rest.started()
+            server.stop(15)
+            await serving
+
+    run(leave())
+    assert seen == [False]
 
 
 def test_kserve_may_load_a_model_that_is_ready_and_changes_nothing(shop: Version) -> None:

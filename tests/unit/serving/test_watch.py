@@ -16,17 +16,18 @@ from churn.domain.errors import UserError
 from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import open_traffic
-from serving import watch
+from serving import trial, watch
 from serving.access.admission import Access
 from serving.answering import Answering
 from serving.errors import UnavailableError
 from serving.metrics import Metrics
 from serving.recording import Recorder
 from serving.settings import ServingSettings
-from serving.version import Loader
+from serving.version import Loader, Version
 from serving.watch import Follower
 from tests import bundles
 from tests.unit.serving.conftest import run
+from tests.unit.serving.test_trial import WRONG, of_another, tampered
 
 
 @dataclass
@@ -194,6 +195,106 @@ def test_a_version_that_no_longer_serves_is_closed_only_after_its_requests(
         await until(lambda: closed == [True])
 
     run(switch())
+
+
+def test_a_version_is_warm_and_tried_before_it_serves_anybody(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving_meanwhile: list[tuple[int, int | None]] = []
+    passed = trial.pass_by
+
+    def watched(version: Version) -> None:
+        passed(version)
+        serving_meanwhile.append(followed.serving)
+
+    monkeypatch.setattr(trial, "pass_by", watched)
+    followed.write(champion=followed.train(2, estimator="xgboost"))
+    followed.catch_up()
+    assert serving_meanwhile == [(1, None)]
+    assert followed.serving == (2, None)
+    assert followed.answering.lineup.champion.explainer.ready
+
+
+@pytest.mark.parametrize(("estimator", "tamper", "problem"), WRONG)
+def test_a_champion_that_is_wrong_beside_its_graph_never_serves(
+    followed: Followed, caplog: pytest.LogCaptureFixture, estimator: Any, tamper: Any, problem: str
+) -> None:
+    before = followed.answering.lineup
+    followed.write(champion=tampered(followed.settings, tamper, estimator, version=2))
+    with pytest.raises(UnavailableError, match="the former version serves"):
+        run(followed.follower.reload(followed.answering))
+    assert followed.answering.lineup is before
+    assert problem in caplog.text
+
+
+def test_a_challenger_that_breaks_in_a_way_nobody_foresaw_is_left_out(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "serving")
+
+    def broken(_: Version) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(trial, "pass_by", broken)
+    followed.write(challenger=followed.train(2), share=0.5)
+    for _ in range(3):
+        followed.catch_up()
+    assert followed.serving == (1, None)
+    assert followed.failures("challenger") == 3
+    assert caplog.text.count("without its challenger: OSError") == 1
+    assert caplog.text.count("serves now") <= 1
+
+
+def test_those_gone_are_closed_whatever_goes_wrong_after_the_switch(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_RETIRES_AFTER_S", 0.05)
+    closed: list[bool] = []
+    monkeypatch.setattr(followed.answering.lineup.champion._reader, "close", lambda: closed.append(True))
+
+    def unsaid(*_: object) -> None:
+        raise RuntimeError("nobody listens")
+
+    monkeypatch.setattr(followed.follower, "announce", unsaid)
+    followed.write(champion=followed.train(2))
+
+    async def switch() -> None:
+        with pytest.raises(RuntimeError):
+            await followed.follower.catch_up(followed.answering)
+        await until(lambda: closed == [True])
+
+    run(switch())
+    assert followed.serving == (2, None)
+
+
+def test_a_document_that_says_the_same_again_passes_its_revision_on(followed: Followed) -> None:
+    before = followed.answering.lineup
+    followed.write()
+    followed.catch_up()
+    after = followed.answering.lineup
+    assert after.revision == before.revision + 1
+    assert after.versions == before.versions
+
+
+def test_at_the_start_what_is_left_out_is_made_up_for_later(followed: Followed) -> None:
+    champion = followed.answering.lineup.champion
+    assert not champion.explainer.ready
+    run(followed.follower.finish(followed.answering))
+    assert champion.explainer.ready
+    assert followed.failures("champion") == 0
+
+
+def test_a_first_champion_with_a_wrong_booster_serves_by_its_graph_and_says_so(
+    followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    variant = tampered(followed.settings, of_another("booster.ubj"), version=2)
+    lineup = followed.follower.load("shop", Traffic("shop", variant))
+    followed.answering.lineup = lineup
+    run(followed.follower.finish(followed.answering))
+    assert "version 2 of shop serves in part: UserError" in caplog.text
+    assert followed.failures("champion") == 1
+    columns = bundles.training_rows(bundles.shop(), 3)[0]
+    assert lineup.champion.probability(columns).tolist() == lineup.champion.bundle.predict(columns).tolist()
 
 
 async def until(done: Callable[[], bool]) -> None:
