@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import Lock
 
 from churn.domain.contract import Contract
 from churn.stores.settings import Settings
@@ -21,6 +22,7 @@ class Logbook:
         """Raises UserError when the key of the customers' names cannot be had."""
         self._metrics = metrics
         self._written = self._lost = 0
+        self._measuring = Lock()
         self.log: Log | None = None
         if serving.durability == "off":
             return
@@ -44,16 +46,17 @@ class Logbook:
             self._writer.describe(contract)
 
     def measure(self) -> None:
-        """Tells Prometheus where the log stands."""
+        """Tells Prometheus where the log stands. From any thread: what is new is counted once."""
         if self.log is None:
             return
-        status = self._writer.status()
-        self._metrics.log_rows.labels("queued").set(status.queued_rows)
-        self._metrics.log_rows.labels("spooled").set(status.spooled_rows)
-        self._metrics.log_lag.set(status.lag_s)
-        self._metrics.log_written.inc(max(0, status.written_rows - self._written))
-        self._metrics.log_lost.inc(max(0, status.lost_rows - self._lost))
-        self._written, self._lost = status.written_rows, status.lost_rows
+        with self._measuring:
+            status = self._writer.status()
+            self._metrics.log_rows.labels("queued").set(status.queued_rows)
+            self._metrics.log_rows.labels("spooled").set(status.spooled_rows)
+            self._metrics.log_lag.set(status.lag_s)
+            self._metrics.log_written.inc(max(0, status.written_rows - self._written))
+            self._metrics.log_lost.inc(max(0, status.lost_rows - self._lost))
+            self._written, self._lost = status.written_rows, status.lost_rows
 
     def close(self) -> None:
         """Brings everything to the database, or at least to the spool. Blocks for some seconds at most."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from churn.domain.errors import UserError
 from churn.stores.prediction_log import reading
+from churn.stores.prediction_log.records import LogStatus
 from churn.stores.settings import Settings
 from serving.access.admission import Access
 from serving.answering import Answering
@@ -68,6 +71,35 @@ def test_where_the_log_stands_is_measured_and_counters_only_grow(home: Settings,
     assert in_flight + value(metrics, "churn_log_written_rows_total") >= 5
     book.close()
     assert value(metrics, "churn_log_lost_rows_total") == 0
+
+
+def test_rows_are_counted_once_however_many_measure_at_the_same_time(
+    home: Settings, shop: Version, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics()
+    book = opened(home, metrics)
+    book.describe(shop.contract)
+    answering = Answering("shop", Lineup(shop), Recorder(metrics, book.log, access), 100)
+    run(answering.answer(asked(*[bundles.CUSTOMER] * 5), Call("v1 predict", "r-1")))
+    status = book._writer.status
+    deadline = time.monotonic() + 30
+    while status().written_rows < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+    def slowly() -> LogStatus:
+        found = status()
+        time.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(book._writer, "status", slowly)
+    threads = [Thread(target=book.measure) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert value(metrics, "churn_log_written_rows_total") == 5
+    book.close()
 
 
 def test_without_a_log_nothing_is_opened_and_nothing_made(home: Settings) -> None:
