@@ -12,8 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
+
+from serving import orphans
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ Work = Callable[[], int]
 def supervise(count: int, work: Work) -> int:
     """Runs `work` in `count` processes until SIGTERM or SIGINT; gives the exit code. Call it in the main thread.
 
-    A worker that dies is replaced, later and later while it keeps dying; one that ends with 2 ends all."""
+    A worker that dies is replaced, later and later while it keeps dying; one that ends with 2 ends all. When this
+    process is killed, the workers are told to leave."""
     folder = os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="churn-metrics-")
     try:
         return _Supervisor(count, work).run()
@@ -44,55 +48,94 @@ def supervise(count: int, work: Work) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass
+class _Place:
+    """Where one worker is, or is due: `since` it was started, after `wait` seconds the next one is."""
+
+    pid: int | None = None
+    since: float = 0.0
+    due: float = 0.0
+    wait: float = _FIRST_WAIT_S
+
+
 class _Supervisor:
     def __init__(self, count: int, work: Work) -> None:
-        self._count, self._work = count, work
-        self._running: dict[int, float] = {}
+        self._places, self._work = [_Place() for _ in range(count)], work
+        self._asked: list[int] = []
         self._leaving = False
-        self._wait = _FIRST_WAIT_S
+        self._code = 0
 
     def run(self) -> int:
         for number in _SIGNALS:
-            signal.signal(number, self._leave)
-        for _ in range(self._count):
-            self._start()
-        code = 0
-        while self._running:
-            pid, status = os.wait()
-            started = self._running.pop(pid, None)
-            if started is None:
-                continue
-            _forget_metrics(pid)
-            ended = os.waitstatus_to_exitcode(status)
-            if self._leaving:
-                code = code or (1 if ended else 0)
-            elif ended == USERS_FAULT:
-                code = USERS_FAULT
-                self._leave(signal.SIGTERM, None)
-            else:
-                self._replace(pid, ended, time.monotonic() - started)
-        return code
+            signal.signal(number, lambda number, _: self._asked.append(number))
+        while True:
+            self._bury()
+            while self._asked:
+                self._leave(self._asked.pop(0))
+            if not self._leaving:
+                self._start_those_due()
+            elif not any(place.pid for place in self._places):
+                return self._code
+            time.sleep(_LOOKS_EVERY_S)
 
-    def _start(self) -> None:
-        """Forks a worker. Signals wait meanwhile: who is not known yet could not be told to leave."""
+    def _bury(self) -> None:
+        """Takes note of all who have ended. Nobody is waited for: the others' turn comes as well."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for place in self._places:
+                if place.pid == pid:
+                    self._ended(place, pid, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, place: _Place, pid: int, code: int) -> None:
+        place.pid = None
+        _forget_metrics(pid)
+        if self._leaving:
+            self._code = self._code or (1 if code else 0)
+        elif code == USERS_FAULT:
+            self._code = USERS_FAULT
+            self._leave(signal.SIGTERM)
+        else:
+            self._replace(place, pid, code)
+
+    def _replace(self, place: _Place, pid: int, code: int) -> None:
+        now = time.monotonic()
+        lived = now - place.since
+        settled = lived > _SETTLED_S
+        place.wait = _FIRST_WAIT_S if settled else min(2 * place.wait, _LONGEST_WAIT_S)
+        place.due = now if settled else now + place.wait
+        log.error("worker %d ended with %d after %.0f s and is replaced", pid, code, lived)
+
+    def _start_those_due(self) -> None:
+        now = time.monotonic()
+        for place in self._places:
+            if place.pid is None and place.due <= now:
+                place.since, place.pid = now, self._started()
+
+    def _started(self) -> int:
+        """Forks a worker. Signals wait meanwhile: those to the parent are not for the child's first moments."""
+        parent = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            if self._leaving:
-                return
             pid = os.fork()
             if pid == 0:
-                self._be_worker()
-            self._running[pid] = time.monotonic()
+                self._be_worker(parent)
+            return pid
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
-    def _be_worker(self) -> NoReturn:
+    def _be_worker(self, parent: int) -> NoReturn:
         """Works, and ends. Until the work has its own way, a signal ends it: the parent's would tell its siblings."""
         code = 1
         try:
             for number in _SIGNALS:
                 signal.signal(number, _end)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            orphans.leave_with(parent)
             code = self._work()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
@@ -104,18 +147,12 @@ class _Supervisor:
             sys.stderr.flush()
             os._exit(code)
 
-    def _replace(self, pid: int, ended: int, lived: float) -> None:
-        log.error("worker %d ended with %d after %.0f s and is replaced", pid, ended, lived)
-        self._wait = _FIRST_WAIT_S if lived > _SETTLED_S else min(2 * self._wait, _LONGEST_WAIT_S)
-        again = time.monotonic() + (self._wait if lived <= _SETTLED_S else 0.0)
-        while not self._leaving and time.monotonic() < again:
-            time.sleep(_LOOKS_EVERY_S)
-        self._start()
-
-    def _leave(self, number: int, _frame: FrameType | None) -> None:
+    def _leave(self, number: int) -> None:
+        """Passes a signal on; a second one as well."""
         self._leaving = True
-        for pid in self._running:
-            os.kill(pid, number)
+        for place in self._places:
+            if place.pid is not None:  # nobody but `_bury` reaps, so that the number is still this worker's
+                os.kill(place.pid, number)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

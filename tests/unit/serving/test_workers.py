@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[3]
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import logging, os, signal, sys, time
 from pathlib import Path
-from serving import workers
+from serving import orphans, workers
 
 logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])
@@ -43,10 +44,23 @@ def breaks():
     (folder / str(os.getpid())).touch()
     raise ValueError("canary-7731")
 
+def uneven():
+    # one is steady, all others break
+    try:
+        (folder / "steady").mkdir()
+    except FileExistsError:
+        breaks()
+    (folder / "steady" / str(os.getpid())).touch()
+    return works()
+
 def starts_slowly():
     (folder / str(os.getpid())).touch()
     time.sleep(60)
     return 0
+
+unaided = works
+if sys.argv[2] == "unaided":
+    orphans._told_by_the_kernel = lambda: False
 
 sys.exit(workers.supervise(int(sys.argv[3]), globals()[sys.argv[2]]))
 """
@@ -135,6 +149,49 @@ def test_a_worker_that_breaks_says_why_and_a_signal_ends_the_wait_for_the_next(
     assert "ValueError" in parent.said()
 
 
+def test_one_that_breaks_again_and_again_keeps_no_other_from_being_replaced(
+    start: Callable[[str, int], Parent], tmp_path: Path
+) -> None:
+    parent = start("uneven", 2)
+    steady = tmp_path / "seen" / "steady"
+    parent.wait_for(lambda: parent.said().count("ended with 1 ") == 3)
+    (first,) = (int(one.name) for one in steady.iterdir())
+    (steady / str(first)).unlink()
+    steady.rmdir()
+    os.kill(first, signal.SIGKILL)
+    parent.wait_for(lambda: steady.exists() and list(steady.iterdir()))
+    assert parent.said().count("ended with 1 ") == 3, "the one that breaks comes again in four seconds"
+
+
+def test_several_that_die_at_once_are_all_replaced(start: Callable[[str, int], Parent]) -> None:
+    parent = start("works", 3)
+    parent.wait_for(lambda: len(parent.seen()) == 3)
+    first = parent.seen()
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    parent.wait_for(lambda: len(parent.seen()) == 6)
+    assert parent.end() == 0
+    assert parent.left() == parent.seen() - first
+
+
+@pytest.mark.parametrize("work", ["works", "starts_slowly"])
+def test_workers_do_not_outlive_a_parent_that_is_killed(start: Callable[[str, int], Parent], work: str) -> None:
+    parent = start(work, 2)
+    parent.wait_for(lambda: len(parent.seen()) == 2)
+    parent.process.kill()
+    parent.process.wait(30)
+    parent.wait_for(lambda: not any(_alive(pid) for pid in parent.seen()))
+    assert parent.left() == (parent.seen() if work == "works" else set()), "they are told to leave, not killed"
+
+
+def test_without_help_of_the_kernel_a_worker_watches_its_parent(start: Callable[[str, int], Parent]) -> None:
+    parent = start("unaided", 2)
+    parent.wait_for(lambda: len(parent.seen()) == 2)
+    parent.process.kill()
+    parent.process.wait(30)
+    parent.wait_for(lambda: parent.left() == parent.seen())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_workers_that_are_still_starting_leave_as_well(start: Callable[[str, int], Parent], number: int) -> None:
     parent = start("starts_slowly", 2)
@@ -162,8 +219,8 @@ def test_the_folder_of_the_workers_metrics_is_gone_with_them(
 
 
 def _alive(pid: int) -> bool:
+    """Not so for one that has ended and whom nobody has buried yet."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
