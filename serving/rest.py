@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from serving import info, metrics, openapi, translation
+from serving import handles, info, metrics, openapi, translation
 from serving.connection import Connection
+from serving.listening import Listener
 from serving.model import ChurnModel
 from serving.repository import Repository
-from serving.stock import RESTServer, register_v1_endpoints, register_v2_endpoints
+from serving.stock import RESTServer, V1Endpoints, V2Endpoints
 
 JSON = "application/json"
 BACKLOG = 2048
@@ -25,14 +26,28 @@ BACKLOG = 2048
 class RestServer(RESTServer):  # type: ignore[misc]
     """KServe's server, quiet, and strict about time."""
 
-    def __init__(self, data_plane: Any, repository: Any, bound: socket, grace_s: int, receive_s: float) -> None:
+    def __init__(  # noqa: PLR0913 - KServe's own, and ours
+        self,
+        data_plane: Any,
+        repository: Any,
+        bound: socket,
+        grace_s: int,
+        receive_s: float,
+        *,
+        refused: Callable[[int], None] | None = None,
+    ) -> None:
+        """`refused` is told the status of what is refused before there is a request."""
         super().__init__("", data_plane, repository, http_port=bound.getsockname()[1], grace_period=grace_s)
+        clocks = {"receive_s": receive_s, "most": handles.most_connections(handles.raise_limit())}
+        hook = {"refused": staticmethod(refused)} if refused else {}
         self.config.access_log = False
         self.config.ws = "none"
-        self.config.http = type("Connection", (Connection,), {"receive_s": receive_s})
+        self.config.http = type("Connection", (Connection,), {**clocks, **hook})
         self.config.server_header = False
         self.config.date_header = False
+        self.config.proxy_headers = False  # who may say where a client is from is a setting of our own
         self._socket = bound
+        self._server = Listener(self.config, receive_s)
 
     def serve(self, application: Any, tls: Any = None) -> None:
         """What to run; `tls` is an SSL context."""
@@ -80,14 +95,24 @@ def application(
     app.add_route("/v2/repository/models/{model_name}/load", own.load_route, methods=["POST"])
     app.add_route("/v2/repository/models/{model_name}/unload", own.unload_route, methods=["POST"])
     app.add_api_route("/", data_plane.live)
-    register_v1_endpoints(app, data_plane, repository)
-    register_v2_endpoints(app, data_plane, repository)
-    app.router.routes = [route for route in app.router.routes if not _predicts(route)]
+    _describe(app, data_plane, repository)
     for kind in (*translation.HANDLED, Exception):
         app.add_exception_handler(kind, translation.respond)
     return app
 
 
-def _predicts(route: Any) -> bool:
-    """KServe's own prediction routes, which check nothing; ours stand in front of the application."""
-    return str(getattr(route, "path", "")).endswith((":predict", ":explain", "/infer"))
+def _describe(app: FastAPI, data_plane: Any, repository: Any) -> None:
+    """KServe's routes that say how things are. Those that predict, load and unload are left out, one and all: they know
+    nothing of keys, of limits and of what a request may hold."""
+    v1, v2 = V1Endpoints(data_plane, repository), V2Endpoints(data_plane, repository)
+    for path, answer in {
+        "/v1/models": v1.models,
+        "/v1/models/{model_name}": v1.model_ready,
+        "/v2": v2.metadata,
+        "/v2/health/live": v2.live,
+        "/v2/health/ready": v2.ready,
+        "/v2/models": v2.models,
+        "/v2/models/{model_name}": v2.model_metadata,
+        "/v2/models/{model_name}/ready": v2.model_ready,
+    }.items():
+        app.add_api_route(path, answer, methods=["GET"])
