@@ -94,6 +94,7 @@ def _next(done: Demo) -> str:
             f"the registry    .venv/bin/mlflow ui --backend-store-uri {settings.mlflow_uri}",
             f"serve           .venv/bin/churn serve --model {MODEL}",
             f"ask             .venv/bin/churn predict --model {MODEL} --customer-id {done.customer_id}",
+            f"everybody       .venv/bin/churn run batch --model {MODEL} --from-store",
             "your own table  .venv/bin/churn contract draft TABLE --target COLUMN --out mine.yaml",
             "                .venv/bin/churn run training --contract mine.yaml --data TABLE",
         ]
