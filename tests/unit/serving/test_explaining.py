@@ -6,6 +6,7 @@ import json
 import math
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 
 from churn.domain.contract import Advice
-from churn.stores.settings import Settings
 from serving import outputs, v1, v2_body
 from serving.answering import EXPLAINED_INLINE
 from serving.answers import Answers, Explanation
@@ -72,12 +72,13 @@ def test_the_answer_is_the_same_with_and_without_its_reasons(explained: Version)
 
 @pytest.mark.parametrize("rules", [True, False])
 def test_what_is_not_loaded_yet_is_loaded_beside_the_event_loop(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, rules: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: bool
 ) -> None:
     """An explanation is also what a recommendation may depend on."""
     because = Advice("act", dict.fromkeys(ANN, "because"))
     of = bundles.shop(recommendations=dict.fromkeys(("low", "medium", "high"), because)) if rules else bundles.shop()
-    version = loader(settings).load("shop", bundles.publish(settings, of, 7, estimator="xgboost"), whole=False)
+    home = bundles.settings_of(tmp_path)
+    version = loader(home).load("shop", bundles.publish(home, of, estimator="xgboost"), whole=False)
     explain, threads = version.explainer.explain, []
 
     def watched(columns: Any) -> Any:
