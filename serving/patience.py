@@ -21,14 +21,14 @@ _MINUTE_MS = 60_000
 
 
 def options(receive_s: float) -> dict[str, int]:
-    """gRPC's own clocks and limits, by its names for them. A connection ends after some minutes with a GOAWAY, behind
+    """gRPC's own clocks and limits, by its names for them. A connection ends after half an hour with a GOAWAY, behind
     which clients open another: so they spread over the workers, and nothing half-open stays."""
     return {
         "grpc.server_handshake_timeout_ms": int(1000 * receive_s),
         "grpc.max_allowed_incoming_connections": handles.most_connections(handles.raise_limit()),
         "grpc.max_concurrent_streams": 100,
         "grpc.max_connection_idle_ms": 5 * _MINUTE_MS,
-        "grpc.max_connection_age_ms": 10 * _MINUTE_MS,
+        "grpc.max_connection_age_ms": 30 * _MINUTE_MS,
         "grpc.max_connection_age_grace_ms": _MINUTE_MS,
         "grpc.keepalive_time_ms": _MINUTE_MS,
         "grpc.keepalive_timeout_ms": 20_000,

@@ -17,12 +17,13 @@ import pytest
 from churn.stores.settings import Settings
 from serving.stock import grpc_predict_v2_pb2_grpc, pb
 from tests import bundles
+from tests.http2 import half_a_message
 from tests.load import Load
 from tests.predictors import Predictor, running
 
 ANN = bundles.CUSTOMER
 LIMIT_S = 10
-"""What has begun to arrive must be there by then; it is no setting, so the test waits for it once, for all at once."""
+"""What has begun to arrive must be there by then; the tests leave it so, and wait for it once, for all at once."""
 LIMIT_MB = 16
 MB = 2**20
 
@@ -41,6 +42,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 
 def connect(served: Predictor) -> socket.socket:
     return socket.create_connection(("127.0.0.1", served.http_port), timeout=LIMIT_S + 20)
+
+
+def connect_grpc(served: Predictor) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.grpc_port), timeout=LIMIT_S + 20)
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -230,6 +235,31 @@ def test_a_message_that_is_too_large_for_grpc_is_refused_and_not_kept(served: Pr
             grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=30)
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert served.ready()
+
+
+def test_trailers_are_not_kept(served: Predictor) -> None:
+    with no_growth(served), connect(served) as connection:
+        body = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
+        connection.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+        trailer = b"X-Api-Key: " + b"a" * 1000 + b"\r\n"
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 100 * MB:
+                sent += connection.send(trailer * 100)
+        assert sent < 20 * MB, "it went on listening"
+    assert served.predict(ANN).status == 200
+
+
+def test_half_a_grpc_message_is_cut(served: Predictor) -> None:
+    with connect_grpc(served) as connection:
+        started = time.monotonic()
+        connection.sendall(half_a_message("/inference.GRPCInferenceService/ModelInfer"))
+        found = b""
+        while b"did not arrive within 10 s" not in found:
+            part = connection.recv(65_536)
+            assert part, found
+            found += part
+        assert LIMIT_S - 1 < time.monotonic() - started < LIMIT_S + 10
 
 
 @pytest.mark.parametrize("pieces", [1, 100])
