@@ -94,9 +94,17 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
         desk = Desk(self._model, self._access, self._metrics, recorder, Journal(serving.said))
         behind = rest.application(self._model, *parts, own, self._rendered_metrics)
         self._front = Front(desk, behind, body_limit=serving.limits.body_bytes, tls=self._tls is not None)
-        self._rest = RestServer(*parts, bound=options.http, grace_s=GRACE_S, receive_s=serving.limits.receive)
+        receive_s, metrics = serving.limits.receive, self._metrics
+        self._rest = RestServer(
+            *parts,
+            bound=options.http,
+            grace_s=GRACE_S,
+            receive_s=receive_s,
+            refused=lambda status: metrics.request("other", status, "", 0.0),
+        )
         self._rest.serve(self._front, self._tls.ssl_context() if self._tls else None)
-        self._rpc = RpcServer(*parts, address=str(options.grpc), grace_s=GRACE_S, shared=options.workers > 1)
+        shared = options.workers > 1
+        self._rpc = RpcServer(*parts, address=str(options.grpc), grace_s=GRACE_S, shared=shared, receive_s=receive_s)
         self._servicer = Servicer(desk, *parts, own)
         self._told_to_stop, self._hung_up = asyncio.Event(), asyncio.Event()
 
