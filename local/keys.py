@@ -104,7 +104,7 @@ def table(found: list[KeyEntry]) -> Table:
     """The keys as a table."""
     drawn = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("id", "name", "scopes", "rate", "networks", "created", "expires"):
-        drawn.add_column(name)
+        drawn.add_column(name, overflow="fold", no_wrap=name in ("id", "name"))  # both name a key: never cut short
     for entry in found:
         drawn.add_row(
             entry.id,

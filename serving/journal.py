@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,7 @@ class Journal:
             return
         line = {
             "time": now(),
-            "level": "INFO" if status < 500 else "ERROR",
+            "level": "ERROR" if status == HTTPStatus.INTERNAL_SERVER_ERROR else "INFO",
             "logger": "serving.request",
             "route": call.route,
             "status": status,

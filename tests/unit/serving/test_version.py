@@ -72,7 +72,7 @@ def test_stored_values_are_null_stale_unknown_or_used(home: Settings) -> None:
     of = bundles.shop(columns=all_nullable(), derived={})
     version = loaded(home, of)
     bundles.remember(home, of, {"old": ANN}, NOW - timedelta(days=of.ttl_days, seconds=1))
-    bundles.remember(home, of, {"edge": ANN}, NOW - timedelta(days=of.ttl_days) + timedelta(minutes=5))
+    bundles.remember(home, of, {"edge": ANN}, NOW - timedelta(days=of.ttl_days) + timedelta(hours=3))
     bundles.remember(home, of, {"blank": {}, "ann": ANN}, NOW)
     stored, blank, edge = predictions(
         version, {"customer_id": "ann"}, {"customer_id": "blank"}, {"customer_id": "edge"}
