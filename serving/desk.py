@@ -19,15 +19,17 @@ from serving.metrics import Metrics
 from serving.model import ChurnModel
 from serving.recording import Recorder
 from serving.translation import translate
-from serving.version import INLINE
 
 log = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=Asked)
 R = TypeVar("R")
 
-HEAVY_BYTES = 64 * 1024
+HEAVY_BYTES = 256 * 1024
 """Up to here a request is read between two turns of the event loop; a larger one in a thread."""
+
+WRITTEN_INLINE, EXPLAINED_INLINE = 2000, 100
+"""Customers whose answers are written between two turns of the event loop; those with reasons are longer."""
 
 _AT_THE_DOOR = (401, 403, 429)
 
@@ -62,7 +64,8 @@ class Desk:
 
     async def rendered(self, render: Callable[[], R], answers: Answers) -> R:
         """An answer in its protocol; a large one is written in a thread."""
-        return await asyncio.to_thread(render) if answers.count > INLINE else render()
+        most = EXPLAINED_INLINE if answers.explanations else WRITTEN_INLINE
+        return await asyncio.to_thread(render) if answers.count > most else render()
 
     async def answer(self, call: Call, asked: Asked) -> Answers:
         """The answers to an admitted request. Raises RequestError."""

@@ -14,7 +14,7 @@ import uvloop
 from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic
 from churn.stores.traffic_store import TrafficStore
-from serving import rest
+from serving import memory, rest
 from serving.access.admission import Access
 from serving.access.options import AccessOptions
 from serving.access.tls import Tls, TlsOptions
@@ -177,7 +177,9 @@ class PredictorServer(ModelServer):  # type: ignore[misc]
         log.info(
             "%s version %d serves at %s://%s, gRPC port %d", self._model.name, number, scheme, http, self.grpc_port
         )
+        memory.settle()
         await self._follower.finish(self._answering)
+        memory.settle()
 
     def _rendered_metrics(self) -> bytes:
         self._logbook.measure()
