@@ -17,14 +17,14 @@ from serving.asked import WIDTHS
 from serving.stock import grpc_predict_v2_pb2_grpc, pb
 from serving.v2_body import LENGTH_HEADER
 from tests import bundles
-from tests.predictors import Predictor
+from tests.predictors import ROOT, Predictor
 
 pytestmark = pytest.mark.xdist_group("predictor")
 
 PREDICT, EXPLAIN, INFER = "/v1/models/shop:predict", "/v1/models/shop:explain", "/v2/models/shop/infer"
 SECRETS = (
     b"Traceback",
-    b"/work/",
+    str(ROOT).encode(),
     b"/tmp/",
     b".py",
     b"site-packages",
