@@ -9,16 +9,6 @@ import msgspec
 
 T = TypeVar("T")
 
-PROVENANCE = "provenance.json"
-"""The file that lies beside a published bundle, and is no part of its digest."""
-
-
-class Provenance(msgspec.Struct, frozen=True):
-    """By which run a bundle came about, and the date (ISO 8601) up to which that run saw things."""
-
-    run: str
-    as_of: str
-
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes a struct as indented JSON."""

@@ -20,7 +20,6 @@ from serving.repository import Repository
 from serving.stock import RESTServer, V1Endpoints, V2Endpoints
 
 JSON = "application/json"
-BACKLOG = 2048
 
 
 class RestServer(RESTServer):  # type: ignore[misc]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
 from churn.domain import bundle as bundles
-from churn.domain.bundle import Bundle
+from churn.domain.bundle import PROVENANCE, Bundle, Provenance
 from churn.domain.contract import Contract, Level
 from churn.domain.errors import UserError
 from churn.domain.explanation import Contributions, Explainer
@@ -45,9 +45,6 @@ from serving.settings import ServingSettings
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
-PROVENANCE = "provenance.json"
-"""What promotion writes beside a bundle; no part of its digest."""
-
 Why = tuple[str, type[FaultyRequestError]]
 """What is wrong with a customer, and what it is called."""
 
@@ -61,10 +58,6 @@ INLINE = 256
 
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 """Risk, by place."""
-
-
-class _Provenance(msgspec.Struct):
-    as_of: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class Version:
     def trained_as_of(self) -> str | None:
         """The date up to which the training run saw things; None where the bundle came without its provenance."""
         try:
-            return msgspec.json.decode((self.bundle.folder / PROVENANCE).read_bytes(), type=_Provenance).as_of
+            return msgspec.json.decode((self.bundle.folder / PROVENANCE).read_bytes(), type=Provenance).as_of
         except (OSError, msgspec.DecodeError):
             return None
 

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,6 +128,19 @@ def postgres_server() -> Iterator[str]:
         connection.close()
         yield server.get_uri().replace("postgres:@/postgres?", "churn:sesame@/churn?")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty_database(server: str) -> str:
+    """The URL of an empty database on the server that `postgres_server` gave."""
+    import psycopg2
+
+    name = f"empty_{uuid.uuid4().hex}"
+    connection = psycopg2.connect(server)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return server.replace("/churn?", f"/{name}?")
 
 
 @contextmanager

@@ -31,6 +31,9 @@ from churn.domain.graph import Graph
 
 FORMAT = 2
 MANIFEST = "bundle.json"
+PROVENANCE = "provenance.json"
+"""The file that lies beside a published bundle, and is no part of its digest."""
+
 TOLERANCE = 1e-5
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -88,6 +91,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     linear: Linear | None = None
     versions: dict[str, str]
     files: dict[str, str]
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """By which run a bundle came about, and the date (ISO 8601) up to which that run saw things."""
+
+    run: str
+    as_of: str
 
 
 class Example(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from churn.domain import bundle as bundles
 from churn.domain import metrics, partition
-from churn.domain.bundle import Bundle
+from churn.domain.bundle import PROVENANCE, Bundle, Provenance
 from churn.domain.comparison import paired_bootstrap
 from churn.domain.contract import Column, Contract
 from churn.domain.errors import UserError
@@ -21,7 +21,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.case import Case
 from components.evaluate.evaluation import Comparison
-from components.files import PROVENANCE, Provenance, read_json
+from components.files import read_json
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]

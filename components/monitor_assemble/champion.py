@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.domain import bundle as bundles
-from churn.domain.bundle import Bundle
+from churn.domain.bundle import PROVENANCE, Bundle, Provenance
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Evaluation
-from components.files import PROVENANCE, Provenance, read_json
+from components.files import read_json
 
 _EVALUATION = "evaluation.json"
 

@@ -19,10 +19,11 @@ def promote(
     with reported():
         from pathlib import Path
 
+        from churn.domain.bundle import Provenance
         from churn.domain.contract import load
         from churn.stores.settings import Settings
         from components.evaluate.evaluation import Evaluation
-        from components.files import Provenance, read_json, write_json
+        from components.files import read_json, write_json
         from components.promote.step import promote
 
         provenance = Provenance(run=bundle.metadata["run"], as_of=snapshot.metadata["as_of"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from churn.domain import bundle as bundles
+from churn.domain.bundle import PROVENANCE, Provenance
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.stores import objects, traffic
@@ -18,7 +19,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Evaluation
-from components.files import PROVENANCE, Provenance, write_json
+from components.files import write_json
 
 
 class Promoted(msgspec.Struct, frozen=True):

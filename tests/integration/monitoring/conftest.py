@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from components.monitor_assemble.step import Asked, Files, assemble
 from components.monitor_judge.report import Monitoring
 from components.monitor_judge.step import Inputs, judge
 from tests.monitored import AS_OF, Shop
-from tests.servers import postgres_server
+from tests.servers import empty_database, postgres_server
 
 _numbers = itertools.count()
 
@@ -28,13 +27,7 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres: str) -> str:
     """The URL of an empty PostgreSQL database."""
-    name = f"monitoring_{next(_numbers)}"
-    connection = psycopg2.connect(postgres)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    connection.close()
-    return postgres.replace("/churn?", f"/{name}?")
+    return empty_database(postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 
+from churn.domain.bundle import PROVENANCE, Provenance
 from churn.domain.drift.verdict import Bounds
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.traffic import Variant
-from components.files import PROVENANCE, Provenance, read_json, write_json
+from components.files import read_json, write_json
 from components.monitor_assemble.bounds import bounds
 from components.monitor_assemble.facts import CONTRACT, Facts, Share
 from components.monitor_assemble.step import Asked, assemble

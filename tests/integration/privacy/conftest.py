@@ -5,11 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from tests.integration.privacy.household import Home, Household
-from tests.servers import S3Server, postgres_server, redis_server, s3_kind, s3_server
+from tests.servers import S3Server, empty_database, postgres_server, redis_server, s3_kind, s3_server
 
 _numbers = itertools.count()
 
@@ -29,13 +28,7 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres: str) -> str:
     """The URL of an empty PostgreSQL database."""
-    name = f"privacy_{next(_numbers)}"
-    connection = psycopg2.connect(postgres)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    connection.close()
-    return postgres.replace("/churn?", f"/{name}?")
+    return empty_database(postgres)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from churn.domain import bundle as bundles
+from churn.domain.bundle import Provenance
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.errors import ConflictError
@@ -19,7 +20,6 @@ from churn.stores.registry import Registry
 from churn.stores.settings import Settings
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Comparison, Evaluation
-from components.files import Provenance
 from components.promote.step import promote
 from tests.bundles import settings_of, shop, write_bundle
 

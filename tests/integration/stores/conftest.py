@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from churn.stores.retry import Backoff
 from churn.stores.settings import Settings
-from tests.servers import S3Server, postgres_server, s3_kind, s3_server
+from tests.servers import S3Server, empty_database, postgres_server, s3_kind, s3_server
 
 QUICK = Backoff(attempts=6, base_s=0.001, cap_s=0.01)
 
@@ -54,13 +53,7 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres: str) -> str:
     """The URL of an empty PostgreSQL database."""
-    name = f"database_{next(_numbers)}"
-    connection = psycopg2.connect(postgres)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    connection.close()
-    return postgres.replace("/churn?", f"/{name}?")
+    return empty_database(postgres)
 
 
 @pytest.fixture
