@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.servers import free_port
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 ROOT = Path(__file__).parents[1]
 
 

@@ -88,7 +88,8 @@ def test_what_was_answered_is_in_postgresql_however_often_that_goes_away(
             load.wait(60)
             served.wait_for(lambda: served.metric("churn_log_rows", place="spooled") > 0)
             database.start()
-            served.wait_for(lambda: load.answers[-1].request_id in database.requests())
+            latest = load.answers[-1].request_id
+            served.wait_for(lambda: latest in database.requests())
         assert load.faults == []
         batch = served.predict(*({"customer_id": f"b{number}", **ANN} for number in range(500)), x_request_id="batch")
         assert batch.status == 200
