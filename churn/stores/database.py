@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,33 @@ def migrate(url: str) -> None:
             _migrate_postgres(database)
         else:
             _migrate_sqlite(database)
+
+
+@contextmanager
+def transaction(url: str, table: str) -> Iterator[Connection]:
+    """A transaction on a database that has `table`: all that is done in it, or nothing.
+
+    A SQLite file is brought up to date first: it has no administrator who would. Raises UserError when the database is
+    away, refuses, or has no such table yet."""
+    from sqlalchemy import inspect
+
+    if sqlite_file(url) is not None:
+        migrate(url)
+    with reached(url) as database:
+        if not inspect(database).has_table(table):
+            raise UserError(f"has no table {table} yet", redacted(url), "run `churn data migrate`")
+        with database.begin() as connection:
+            yield connection
+
+
+def as_column(connection: Connection, moment: dt.datetime | None) -> dt.datetime | float | None:
+    """A time as a column has it: seconds since 1970 in SQLite, which knows no zones."""
+    return moment.timestamp() if moment and connection.dialect.name == "sqlite" else moment
+
+
+def as_moment(value: dt.datetime | float) -> dt.datetime:
+    """A column's time."""
+    return value if isinstance(value, dt.datetime) else dt.datetime.fromtimestamp(value, dt.UTC)
 
 
 def _migrate_postgres(database: Engine) -> None:

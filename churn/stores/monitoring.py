@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from churn.domain.errors import UserError
 from churn.domain.performance import Period
-from churn.stores.addresses import redacted, sqlite_file
-from churn.stores.database import migrate, reached
+from churn.stores.database import as_column, as_moment, transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,29 +52,20 @@ def record(url: str, report: Report, weeks: Iterable[Period]) -> dict[str, dt.da
     The same window again takes the place of its former judgement; of a week the figures of the latest window stay, as
     long as the log holds all of its predictions.
     Raises UserError when the database is away, refuses, or has no such tables yet; nothing has changed then."""
-    from sqlalchemy import inspect
-
-    is_sqlite = sqlite_file(url) is not None
-    if is_sqlite:
-        migrate(url)  # a file on one machine has no administrator who would do it before
-    with reached(url) as database:
-        if not inspect(database).has_table("drift_reports"):
-            raise UserError("has no tables of monitoring yet", redacted(url), "run `churn data migrate`")
-        with database.begin() as connection:
-            known = {**msgspec.structs.asdict(report), "drifted": msgspec.json.encode(report.drifted).decode()}
-            _put(connection, "drift_reports", _REPORT, ("model", "as_of"), [known], is_sqlite=is_sqlite)
-            rows = [_week(report, one) for one in weeks if one.week is not None]
-            _put(connection, "model_performance", _PERFORMANCE, _PERFORMANCE[:3], rows, is_sqlite=is_sqlite)
-            return _since(connection, report, is_sqlite=is_sqlite)
+    with transaction(url, "drift_reports") as connection:
+        known = {**msgspec.structs.asdict(report), "drifted": msgspec.json.encode(report.drifted).decode()}
+        _put(connection, "drift_reports", _REPORT, ("model", "as_of"), [known])
+        rows = [_week(report, one) for one in weeks if one.week is not None]
+        _put(connection, "model_performance", _PERFORMANCE, _PERFORMANCE[:3], rows)
+        return _since(connection, report)
 
 
-def _put(  # noqa: PLR0913 - a table, its columns, its key, its rows; and how they are written
-    connection: Connection, table: str, columns: Sequence[str], key: Sequence[str], rows: list[dict[str, Any]], *,
-    is_sqlite: bool,
-) -> None:  # fmt: skip
+def _put(
+    connection: Connection, table: str, columns: Sequence[str], key: Sequence[str], rows: list[dict[str, Any]]
+) -> None:
     from sqlalchemy import text
 
-    documents = set() if is_sqlite else {"drifted", "findings"}
+    documents = set() if connection.dialect.name == "sqlite" else {"drifted", "findings"}
     values = ", ".join(f"CAST(:{name} AS jsonb)" if name in documents else f":{name}" for name in columns)
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
     # A week that has lost predictions to the archive by now keeps the figures of when it had all of them.
@@ -86,7 +75,7 @@ def _put(  # noqa: PLR0913 - a table, its columns, its key, its rows; and how th
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE excluded.as_of >= {table}.as_of{whole}"
     )
     if rows:
-        connection.execute(statement, [{k: _value(v, is_sqlite=is_sqlite) for k, v in row.items()} for row in rows])
+        connection.execute(statement, [{k: _value(connection, v) for k, v in row.items()} for row in rows])
 
 
 def _week(report: Report, one: Period) -> dict[str, Any]:
@@ -102,25 +91,25 @@ def _week(report: Report, one: Period) -> dict[str, Any]:
     return found
 
 
-def _since(connection: Connection, report: Report, *, is_sqlite: bool) -> dict[str, dt.datetime]:
+def _since(connection: Connection, report: Report) -> dict[str, dt.datetime]:
     """Back through earlier judgements, as far as each has drifted without a break; unjudged ones break nothing."""
     from sqlalchemy import text
 
     earlier = connection.execute(
         text("SELECT as_of, drifted FROM drift_reports WHERE model = :model AND as_of < :as_of "
              "AND status <> 'unjudged' ORDER BY as_of DESC LIMIT :count"),
-        {"model": report.model, "as_of": _value(report.as_of, is_sqlite=is_sqlite), "count": _LOOKED_BACK},
+        {"model": report.model, "as_of": as_column(connection, report.as_of), "count": _LOOKED_BACK},
     )  # fmt: skip
     found = dict.fromkeys(report.drifted, report.as_of)
     unbroken = set(report.drifted)
     for at, drifted in earlier:
         names = msgspec.json.decode(drifted) if isinstance(drifted, str) else drifted
         unbroken &= set(names)
-        found |= dict.fromkeys(unbroken, at if isinstance(at, dt.datetime) else dt.datetime.fromtimestamp(at, dt.UTC))
+        found |= dict.fromkeys(unbroken, as_moment(at))
     return found
 
 
-def _value(value: Any, *, is_sqlite: bool) -> Any:
-    if is_sqlite and isinstance(value, dt.datetime):
-        return value.timestamp()
-    return value.isoformat() if is_sqlite and isinstance(value, dt.date) else value
+def _value(connection: Connection, value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return as_column(connection, value)
+    return value.isoformat() if connection.dialect.name == "sqlite" and isinstance(value, dt.date) else value

@@ -21,7 +21,8 @@ from tests.servers import free_port
 
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
 MONITORING = {"outcomes", "outcome_history", "drift_reports", "model_performance"}
-TABLES = {"customers", "scores", *schema.TABLES, *MONITORING, "churn_schema_version"}
+LOOP = {"leases", "retrainings"}
+TABLES = {"customers", "scores", *schema.TABLES, *MONITORING, *LOOP, "churn_schema_version"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,0 +1,62 @@
+"""Decisions and what came of them, on both databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from churn.domain.errors import UserError
+from churn.stores import retrainings
+from churn.stores.database import migrate
+from churn.stores.retrainings import Result, Retraining
+
+MARCH = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+APRIL = MARCH.replace(month=4)
+QUIET = Retraining(
+    model="shop", as_of=MARCH, run="r1", version=3, retrain=False, because="not retrained: nothing has changed"
+)
+DRIFTED = Retraining(
+    model="shop", as_of=APRIL, run="r2", version=3, retrain=True, because="spend has drifted", since=MARCH,
+    outcome="running",
+)  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    found = f"sqlite:///{tmp_path}/churn.db" if request.param == "sqlite" else request.getfixturevalue("database_url")
+    migrate(found)
+    return str(found)
+
+
+def test_a_decision_comes_back_as_it_was_written(url: str) -> None:
+    for one in (QUIET, DRIFTED):
+        retrainings.decide(url, one)
+    assert retrainings.every(url, "shop") == [DRIFTED, QUIET]
+    assert retrainings.of_run(url, "shop", "r1") == QUIET
+    assert retrainings.of_run(url, "shop", "r3") is None
+    assert retrainings.every(url, "other") == []
+
+
+def test_the_same_time_again_takes_the_place_of_the_former(url: str) -> None:
+    retrainings.decide(url, QUIET)
+    again = Retraining(model="shop", as_of=MARCH, run="r9", version=3, retrain=True, because="asked for")
+    retrainings.decide(url, again)
+    assert retrainings.every(url, "shop") == [again]
+
+
+def test_what_came_of_it_is_written_beside_it(url: str) -> None:
+    retrainings.decide(url, DRIFTED)
+    retrainings.conclude(url, "shop", "r2", Result("promoted", "better than version 3", 4))
+    (found,) = retrainings.every(url, "shop")
+    assert (found.outcome, found.reason, found.new_version) == ("promoted", "better than version 3", 4)
+    with pytest.raises(UserError, match="no such retraining"):
+        retrainings.conclude(url, "shop", "r3", Result("refused", "worse"))
+
+
+def test_the_latest_that_trained_is_an_earlier_one(url: str) -> None:
+    for one in (QUIET, DRIFTED):
+        retrainings.decide(url, one)
+    assert retrainings.latest(url, "shop", APRIL) == []
+    assert retrainings.latest(url, "shop", APRIL + dt.timedelta(seconds=1)) == [DRIFTED]
