@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from churn.domain import strict_yaml
 from churn.domain.errors import UserError
@@ -15,6 +17,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HEADER = "# What serves this model. Written by promotion and rollout, watched by the predictor.\n"
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Moment = Annotated[dt.datetime, Meta(tz=True)]
+Mode = Literal["split", "shadow"]
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,15 +32,18 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who answers. The challenger gets `share` of the customers: their answers (`split`), or a copy (`shadow`).
 
-    `previous` is the champion before this one, for rollback; `revision` counts the writes."""
+    `previous` is the champion before this one, for rollback; `revision` counts the writes. `champion_since` is when the
+    champion took over, `lineup_since` when anything was last changed of who answers whom: the store sets both."""
 
     model: str
     champion: Variant
     challenger: Variant | None = None
     share: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    mode: Literal["split", "shadow"] = "split"
+    mode: Mode = "split"
     previous: Variant | None = None
     revision: Annotated[int, Meta(ge=0)] = 0
+    champion_since: Moment | None = None
+    lineup_since: Moment | None = None
 
     def __post_init__(self) -> None:
         if self.challenger is None and self.share:
@@ -54,6 +61,48 @@ def promoted(current: Traffic | None, model: str, variant: Variant) -> Traffic:
     if current.champion.digest == variant.digest:
         return current
     return Traffic(model, variant, previous=current.champion, revision=current.revision)
+
+
+def challenged(current: Traffic, variant: Variant, share: float, mode: Mode = "split") -> Traffic:
+    """The document with a challenger for a share of the customers, in the place of any other.
+
+    Raises UserError for a share of nobody or of more than all, and for the champion itself."""
+    if not 0 < share <= 1:
+        raise UserError(f"{share:g} is no share of the customers", remedy="give more than 0 and at most 1")
+    if variant.digest == current.champion.digest:
+        raise UserError(f"version {variant.version} is the champion already", where=f"model {current.model}")
+    return replace(current, challenger=variant, share=share, mode=mode)
+
+
+def withdrawn(current: Traffic) -> Traffic:
+    """The document without its challenger."""
+    return replace(current, challenger=None, share=0.0, mode="split")
+
+
+def returned(current: Traffic) -> Traffic:
+    """The document with the predecessor in charge again, and nobody beside it.
+
+    It keeps no predecessor of its own: a second return would lead to what was just left.
+    Raises UserError when there is no predecessor."""
+    if current.previous is None:
+        problem = f"version {current.champion.version} has no predecessor to return to"
+        remedy = "start another version with `churn rollout start`, or train one"
+        raise UserError(problem, where=f"model {current.model}", remedy=remedy)
+    return Traffic(current.model, current.previous, revision=current.revision)
+
+
+def dated(document: Traffic, former: Traffic | None, now: dt.datetime) -> Traffic:
+    """`document` with the times since when what it says is so, given the one before it."""
+    champion, lineup = (former.champion_since, former.lineup_since) if former else (None, None)
+    if former is None or former.champion != document.champion:
+        champion = now
+    if former is None or _lineup(former) != _lineup(document):
+        lineup = now
+    return replace(document, champion_since=champion, lineup_since=lineup)
+
+
+def _lineup(document: Traffic) -> tuple[Variant, Variant | None, float, str]:
+    return document.champion, document.challenger, document.share, document.mode
 
 
 def checked_model(name: str) -> str:

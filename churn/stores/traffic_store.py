@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from churn.stores import files
 from churn.stores.addresses import is_s3
 from churn.stores.errors import ConflictError
 from churn.stores.settings import Settings
-from churn.stores.traffic import Traffic, decode, encode, file_name
+from churn.stores.traffic import Traffic, dated, decode, encode, file_name
 
 
 class TrafficStore(Protocol):
@@ -21,7 +22,8 @@ class TrafficStore(Protocol):
         """The document; None before the first promotion. Raises UserError when it is damaged."""
 
     def write(self, document: Traffic, expected_revision: int) -> Traffic:
-        """Replaces the document of that revision (0: there is none yet); gives it as written, one revision on.
+        """Replaces the document of that revision (0: there is none yet); gives it as written: one revision on, and
+        with the times since when its champion and its line-up are what they are.
 
         Raises ConflictError, and changes nothing, when somebody else has written since."""
 
@@ -63,7 +65,8 @@ def successor(current: Traffic | None, document: Traffic, expected_revision: int
     found = current.revision if current else 0
     if found != expected_revision:
         raise conflict(document.model, f"revision {found} instead of {expected_revision}")
-    return msgspec.structs.replace(document, revision=expected_revision + 1)
+    after = dated(document, current, dt.datetime.now(dt.UTC).replace(microsecond=0))
+    return msgspec.structs.replace(after, revision=expected_revision + 1)
 
 
 def conflict(model: str, found: str) -> ConflictError:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from churn.domain.errors import UserError
@@ -17,6 +19,10 @@ from tests.servers import s3_kind
 FIRST = Variant(1, "a" * 64, "objects/bundles/a")
 SECOND = Variant(2, "b" * 64, "objects/bundles/b")
 THIRD = Variant(3, "c" * 64, "objects/bundles/c")
+
+
+def timeless(document: Traffic | None) -> Traffic | None:
+    return document and msgspec.structs.replace(document, champion_since=None, lineup_since=None)
 
 
 @pytest.fixture(params=["folder", s3_kind()])
@@ -38,15 +44,25 @@ def test_a_written_document_is_read_back_one_revision_on(store: TrafficStore) ->
     first = store.write(promoted(None, "telco", FIRST), 0)
     second = store.write(promoted(first, "telco", SECOND), 1)
 
-    assert first == Traffic("telco", FIRST, revision=1)
-    assert store.read("telco") == second == Traffic("telco", SECOND, previous=FIRST, revision=2)
+    assert timeless(first) == Traffic("telco", FIRST, revision=1)
+    assert store.read("telco") == second
+    assert timeless(second) == Traffic("telco", SECOND, previous=FIRST, revision=2)
+
+
+def test_the_store_writes_down_since_when_who_serves(store: TrafficStore) -> None:
+    before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    first = store.write(promoted(None, "telco", FIRST), 0)
+
+    assert first.champion_since is not None
+    assert before <= first.champion_since <= dt.datetime.now(dt.UTC)
+    assert first.lineup_since == first.champion_since
 
 
 def test_models_do_not_share_a_document(store: TrafficStore) -> None:
     store.write(promoted(None, "telco", FIRST), 0)
     store.write(promoted(None, "telco-demo", SECOND), 0)
 
-    assert (store.read("telco"), store.read("telco-demo")) == (
+    assert (timeless(store.read("telco")), timeless(store.read("telco-demo"))) == (
         Traffic("telco", FIRST, revision=1),
         Traffic("telco-demo", SECOND, revision=1),
     )
@@ -115,7 +131,7 @@ def test_a_writer_between_reading_and_writing_is_noticed_on_s3(
     with pytest.raises(ConflictError, match="was faster"):
         mine.write(promoted(first, "telco", THIRD), 1)
 
-    assert mine.read("telco") == Traffic("telco", SECOND, previous=FIRST, revision=2)
+    assert timeless(mine.read("telco")) == Traffic("telco", SECOND, previous=FIRST, revision=2)
 
 
 KILLED = """
