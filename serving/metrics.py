@@ -42,8 +42,8 @@ class Metrics:
         )
         self.seconds = Histogram(
             "churn_request_duration_seconds",
-            "From when a request was taken up to its answer.",
-            ["route"],
+            "From when a request was taken up to its answer; of shadows, up to their score.",
+            ["route", "variant"],
             registry=own,
             buckets=_LATENCY,
         )
@@ -138,11 +138,13 @@ class Metrics:
             self._prediction(risk, "champion")
         for outcome in ("ok", "away"):
             self._online(outcome)
+        for kind in ("split", "shadow", "dropped"):
+            self.challenger_failures.labels(kind)
 
     def request(self, route: str, status: int, variant: str, seconds: float) -> None:
         """One request, however it ended."""
         self._request(route, str(status), variant).inc()
-        self._seconds(route).observe(seconds)
+        self._seconds(route, variant).observe(seconds)
 
     def answered(self, version: int, variant: str, levels: Mapping[str, int], p: npt.NDArray[np.float64]) -> None:
         """Customers who were answered, of one version."""

@@ -50,6 +50,8 @@ class Recorder:
         """What a challenger in the shadow would have answered."""
         for one in judged:
             self._append(call, ids, one, seconds, shadow=True)
+        if judged:
+            self._metrics.request("shadow", 200, "challenger", seconds)
 
     def challenger_failed(self, version: int, error: Exception) -> None:
         """A challenger that broke on customers of its own, whom the champion answers."""
@@ -58,7 +60,6 @@ class Recorder:
 
     def shadow_failed(self, version: int, error: Exception) -> None:
         """A shadow that broke."""
-        self._metrics.request("shadow", 500, "challenger", 0.0)
         self._metrics.challenger_failures.labels("shadow").inc()
         self._say_once("challenger's shadow", version, error)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,35 @@ def test_answers_are_counted_by_risk_and_their_probabilities_by_version(used: Me
 
 
 def test_latency_has_a_bucket_at_the_objective(used: Metrics) -> None:
-    assert value(used, "churn_request_duration_seconds_bucket", route="v1 predict", le=str(OBJECTIVE_S)) >= 0
+    labels = {"route": "v1 predict", "variant": "champion", "le": str(OBJECTIVE_S)}
+    assert value(used, "churn_request_duration_seconds_bucket", **labels) >= 0
+
+
+def test_a_challengers_failures_are_counted_from_zero() -> None:
+    assert [value(Metrics(), "churn_challenger_failures_total", kind=kind) for kind in ("split", "shadow")] == [0, 0]
+
+
+def test_a_challengers_answers_and_shadows_have_their_own_latency(
+    shop: Version, trained: Callable[..., Version], access: Access
+) -> None:
+    metrics = Metrics()
+    lineup = Lineup(shop, trained(version=2, seed=1), share=1.0)
+    named = {**bundles.CUSTOMER, "customer_id": "ann"}
+
+    async def ask(answering: Answering, rows: list[dict[str, object]]) -> None:
+        call = Call("v1 predict", "1")
+        found = await answering.answer(asked(*rows), call)
+        metrics.request(call.route, 200, found.one_variant, call.elapsed)
+        await answering.settle()
+
+    recorder = Recorder(metrics, None, access)
+    run(ask(Answering("shop", lineup, recorder, 100), [named]))
+    run(ask(Answering("shop", lineup, recorder, 100), [named, bundles.CUSTOMER]))
+    run(ask(Answering("shop", replace(lineup, mode="shadow"), recorder, 100), [named]))
+    counted = {(route, variant): value(metrics, "churn_request_duration_seconds_count", route=route, variant=variant)
+               for route, variant in (("v1 predict", "challenger"), ("v1 predict", "mixed"),
+                                      ("v1 predict", "champion"), ("shadow", "challenger"))}  # fmt: skip
+    assert set(counted.values()) == {1}
 
 
 def test_missing_and_unusual_values_are_counted_by_column(used: Metrics) -> None:
