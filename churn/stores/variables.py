@@ -56,6 +56,7 @@ VARIABLES: dict[str, str] = {
     "CHURN_WATCH_FAR_SHARE": "share of values far from training, likewise (default 0.2)",
     "CHURN_DRIFT_EFFECT": "what counts as drift: Kolmogorov-Smirnov distance or total variation (default 0.08)",
     "CHURN_PUSHGATEWAY": "Prometheus' Pushgateway, http(s)://host:port, that monitoring pushes to (default none)",
+    "CHURN_NOTICES": "the YAML that says who is told of drift, failures and promotions (default nobody)",
     "CHURN_TELCO_CSV": "the IBM Telco sample, for the tests that need it",
     "AWS_ENDPOINT_URL": "S3's endpoint, http(s)://host:port (default AWS)",
     "AWS_ACCESS_KEY_ID": "S3's access key; without one, requests are anonymous",

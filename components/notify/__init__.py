@@ -1,0 +1,1 @@
+"""Notify: the last step of a pipeline, whatever became of it; tells people how it ended."""
