@@ -23,9 +23,12 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     view: str
 
 
-def project(contract: Contract) -> str:
-    """The contract's Feast project: its name, in the letters that Feast allows on every store."""
-    return contract.name.replace("-", "_")
+def project(contract: Contract, *, logged: bool = False) -> str:
+    """The contract's Feast project: its name, in the letters that Feast allows on every store.
+
+    Features of `logged` rows, which stand under the prediction log's pseudonyms, have a project of their own: nobody
+    who asks about customers is to meet them."""
+    return contract.name.replace("-", "_") + ("__log" if logged else "")
 
 
 def raw_view(contract: Contract) -> str:

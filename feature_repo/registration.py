@@ -22,18 +22,19 @@ class Registered:
     raw: feast.FeatureView
 
 
-def apply(settings: Settings, contract: Contract, source: str) -> None:
+def apply(settings: Settings, contract: Contract, source: str, *, logged: bool = False) -> None:
     """Registers entity, sources, views and service of a contract; its views then read the files in `source`.
 
     `source` is the address of a folder that holds `raw.parquet` and, where features are derived, `derived.parquet`:
     entity key, `event_timestamp` (timestamp[us, UTC]) and the features, typed as `encoding.feature_schema` says.
+    `logged` rows are those of the prediction log (`names.project`).
     Idempotent, and safe beside others. Views of other contracts, and everything that is online, stay as they are."""
     from feature_repo import store
     from feature_repo.definitions import define
 
     with store.registry_lock(settings):
         store.prepare(settings)
-        store.open_store(settings, names.project(contract)).apply(define(contract, source))
+        store.open_store(settings, names.project(contract, logged=logged)).apply(define(contract, source))
 
 
 def registered(

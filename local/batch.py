@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from churn.domain.errors import UserError
-from churn.domain.formula import nearest
 from churn.stores.addresses import redacted
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
-from local.runner import RUNNERS, Run, RunnerName, StepEvent
+from local.asked import address_of, date_of, runner_of
+from local.runner import Run, RunnerName, StepEvent
 
 Listener = Callable[[StepEvent], None]
 
@@ -47,10 +47,9 @@ class Request:
         if bool(data) == from_store:
             remedy = "--data with a file, s3://… or postgresql://…; or --from-store"
             raise UserError("one source of customers is needed" if not data else "two sources", "--data", remedy)
-        chosen = next((name for name in RUNNERS if name == runner), None)
-        if chosen is None:
-            raise UserError(f"there is no runner '{runner}'", where="--runner", remedy=nearest(runner, list(RUNNERS)))
-        return cls(_absolute(data), _time(as_of), shards, _absolute(out), checked_model(model), reasons, chosen)
+        return cls(
+            address_of(data), date_of(as_of), shards, address_of(out), checked_model(model), reasons, runner_of(runner)
+        )
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments. Shards that run at once share the cores."""
@@ -130,13 +129,3 @@ def _collect(done: Run, request: Request, page: Path) -> Batch:
         steps=[{"name": step.name, "image": step.image, "seconds": round(step.seconds, 2)} for step in done.steps],
         artifacts={"report": str(page), "summary": closed["summary"].uri, "scores": closed["scores"].uri},
     )
-
-
-def _absolute(address: str) -> str:
-    return address if not address or "://" in address else str(Path(address).expanduser().absolute())
-
-
-def _time(text: str) -> str:
-    from local.training import _time as checked
-
-    return checked(text)

@@ -6,21 +6,19 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.table import Table
 
-from churn.domain.errors import UserError
-from churn.domain.formula import nearest
 from churn.stores import files
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 from components.monitor_assemble.bounds import bounds
 from local import screen
-from local.runner import RUNNERS, Run, RunnerName, StepEvent
+from local.asked import date_of, runner_of
+from local.runner import Run, RunnerName, StepEvent
 
 Listener = Callable[[StepEvent], None]
 
@@ -37,15 +35,8 @@ class Request:
     @classmethod
     def parse(cls, model: str, *, as_of: str, days: int, runner: str) -> Request:
         """Reads what was typed. Raises UserError for what cannot be."""
-        chosen = next((name for name in RUNNERS if name == runner), None)
-        if chosen is None:
-            raise UserError(f"there is no runner '{runner}'", where="--runner", remedy=nearest(runner, list(RUNNERS)))
-        try:
-            moment = datetime.fromisoformat(as_of).isoformat() if as_of else ""
-        except ValueError:
-            raise UserError(f"'{as_of}' is not a date", where="--as-of", remedy="like 2026-01-31") from None
         bounds(os.environ)
-        return cls(checked_model(model), moment, days, chosen)
+        return cls(checked_model(model), date_of(as_of), days, runner_of(runner))
 
 
 class Monitored(msgspec.Struct, frozen=True, kw_only=True):

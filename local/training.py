@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +14,8 @@ from churn.domain.errors import UserError
 from churn.domain.formula import nearest
 from churn.stores.addresses import redacted
 from churn.stores.settings import Settings
-from local.runner import RUNNERS, Run, RunnerName, StepEvent
+from local.asked import address_of, date_of, runner_of
+from local.runner import Run, RunnerName, StepEvent
 
 Listener = Callable[[StepEvent], None]
 
@@ -40,10 +40,7 @@ class Request:
             raise UserError(
                 "no table is given", where="--data", remedy="a file, s3://…, or postgresql://…; try `churn demo`"
             )
-        chosen = next((name for name in RUNNERS if name == runner), None)
-        if chosen is None:
-            raise UserError(f"there is no runner '{runner}'", where="--runner", remedy=nearest(runner, list(RUNNERS)))
-        return cls(_absolute(data), _contract(contract), model, _time(as_of), _params(params), chosen)
+        return cls(address_of(data), _contract(contract), model, date_of(as_of), _params(params), runner_of(runner))
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments."""
@@ -133,23 +130,10 @@ def _json(path: str) -> Any:
     return msgspec.json.decode(Path(path).read_bytes())
 
 
-def _absolute(address: str) -> str:
-    return address if "://" in address else str(Path(address).expanduser().absolute())
-
-
 def _contract(name: str) -> str:
     """A file's absolute path, or the bare name of a contract that comes with the project."""
     is_file = name.endswith((".yaml", ".yml")) or "/" in name
-    return _absolute(name) if is_file else name
-
-
-def _time(text: str) -> str:
-    if not text:
-        return ""
-    try:
-        return datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        raise UserError(f"'{text}' is not a date", where="--as-of", remedy="like 2026-01-31") from None
+    return address_of(name) if is_file else name
 
 
 def _params(given: list[str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The training pipeline: from a customer table to the champion, or to the reason why not."""
 
+from typing import Any, NamedTuple
+
 from kfp import dsl
 
 from components.evaluate.component import evaluate
@@ -9,6 +11,61 @@ from components.promote.component import promote
 from components.train.component import train
 from components.transform.component import transform
 from components.validate.component import validate
+
+
+class Rows(NamedTuple):
+    """Artifacts to train on: the contract, the snapshot, its valid rows, and the report that counts the others."""
+
+    contract: Any
+    snapshot: Any
+    valid: Any
+    validation: Any
+
+
+class Judged(NamedTuple):
+    """The tasks: `train` has the output `bundle`, `evaluate` the outputs `passed` and `evaluation`."""
+
+    transform: dsl.PipelineTask
+    train: dsl.PipelineTask
+    evaluate: dsl.PipelineTask
+
+
+def judged(rows: Rows, options: dict[str, Any], comparison: str = "", because: str = "") -> Judged:
+    """Adds the steps from valid rows to the gate's verdict to the pipeline that is being composed.
+
+    `options` are train's; `because` says why a model is trained, where that was decided."""
+    transformed = transform(contract=rows.contract, snapshot=rows.snapshot, valid=rows.valid)
+    trained = train(
+        contract=rows.contract,
+        snapshot=rows.snapshot,
+        features=transformed.outputs["features"],
+        entities=transformed.outputs["entities"],
+        **options,
+    )
+    evaluated = evaluate(
+        contract=rows.contract,
+        snapshot=rows.snapshot,
+        validation=rows.validation,
+        bundle=trained.outputs["bundle"],
+        scored=trained.outputs["scored"],
+        training=trained.outputs["report"],
+        comparison=comparison,
+        because=because,
+    )
+    return Judged(transformed, trained, evaluated)
+
+
+def introduced(rows: Rows, found: Judged, share: float = 0.0) -> dsl.PipelineTask:
+    """Adds the steps that put a bundle which passed the gate in charge, or make it a challenger; gives the last."""
+    features, bundle = found.transform.outputs["features"], found.train.outputs["bundle"]
+    materialised = materialise(contract=rows.contract, snapshot=rows.snapshot, features=features)
+    return promote(
+        contract=rows.contract,
+        snapshot=rows.snapshot,
+        bundle=bundle,
+        evaluation=found.evaluate.outputs["evaluation"],
+        share=share,
+    ).after(materialised)
 
 
 @dsl.pipeline(name="training", description="Train, judge and, if it is better, promote a churn model.")
@@ -30,32 +87,14 @@ def training(
     ingested = ingest(data=data, contract=contract, model=model, as_of=as_of)
     terms, snapshot = ingested.outputs["contract_file"], ingested.outputs["snapshot"]
     validated = validate(contract=terms, snapshot=snapshot)
-    transformed = transform(contract=terms, snapshot=snapshot, valid=validated.outputs["valid"])
-    trained = train(
-        contract=terms,
-        snapshot=snapshot,
-        features=transformed.outputs["features"],
-        entities=transformed.outputs["entities"],
-        candidates=candidates,
-        tune_trials=tune_trials,
-        tune_sampler=tune_sampler,
-        resample=resample,
-        class_weight=class_weight,
-    )
-    evaluated = evaluate(
-        contract=terms,
-        snapshot=snapshot,
-        validation=validated.outputs["report"],
-        bundle=trained.outputs["bundle"],
-        scored=trained.outputs["scored"],
-        training=trained.outputs["report"],
-        comparison=comparison,
-    )
-    with dsl.If(evaluated.outputs["passed"] == True, name="passed"):  # noqa: E712 - KFP compares, Python does not
-        materialised = materialise(contract=terms, snapshot=snapshot, features=transformed.outputs["features"])
-        promote(
-            contract=terms,
-            snapshot=snapshot,
-            bundle=trained.outputs["bundle"],
-            evaluation=evaluated.outputs["evaluation"],
-        ).after(materialised)
+    rows = Rows(terms, snapshot, validated.outputs["valid"], validated.outputs["report"])
+    options = {
+        "candidates": candidates,
+        "tune_trials": tune_trials,
+        "tune_sampler": tune_sampler,
+        "resample": resample,
+        "class_weight": class_weight,
+    }
+    found = judged(rows, options, comparison)
+    with dsl.If(found.evaluate.outputs["passed"] == True, name="passed"):  # noqa: E712 - KFP compares, Python does not
+        introduced(rows, found)

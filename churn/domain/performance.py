@@ -83,13 +83,18 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def states(predictions: Predictions, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:
-    """`LEAVER`, `STAYER` or `PENDING` (n,) as of a time.
+    """`LEAVER`, `STAYER` or `PENDING` (n,) of each prediction, as of a time."""
+    return fates(predictions.at, predictions.left_at, predictions.known_until, horizon_days, as_of)
+
+
+def fates(at: Times, left_at: Times, known_until: Times, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:
+    """`LEAVER`, `STAYER` or `PENDING` (n,), as of a time, of who was asked about `at`.
 
     A leaver left after the prediction and within the horizon; a stayer is known to be none, for the whole horizon. A
     leaver too is pending until the horizon has passed: otherwise those who leave at once would be judged first."""
-    end = predictions.at + horizon_days * DAY_US
-    left = (predictions.left_at > predictions.at) & (predictions.left_at <= end)
-    stayed = ~left & (predictions.known_until >= end)
+    end = at + horizon_days * DAY_US
+    left = (left_at > at) & (left_at <= end)
+    stayed = ~left & (known_until >= end)
     found = np.full(len(end), PENDING, np.int8)
     found[left & (end <= as_of)] = LEAVER
     found[stayed & (end <= as_of)] = STAYER

@@ -71,6 +71,19 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def try_locked(path: Path) -> Iterator[bool]:
+    """The same without waiting: whether it is held now, for the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def is_locked(path: Path) -> bool:
     """Whether a living process (this one included) holds the lock at `path`."""
     try:

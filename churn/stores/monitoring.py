@@ -60,6 +60,34 @@ def record(url: str, report: Report, weeks: Iterable[Period]) -> dict[str, dt.da
         return _since(connection, report)
 
 
+def reports(url: str, model: str, after: dt.datetime, before: dt.datetime) -> list[Report]:
+    """A model's reports whose windows end after `after` and before `before`, the oldest first.
+
+    Raises UserError when the database is away or has no such table yet."""
+    from sqlalchemy import text
+
+    statement = text(
+        f"SELECT {', '.join(_REPORT)} FROM drift_reports "  # noqa: S608 - names of this module
+        "WHERE model = :model AND as_of > :after AND as_of < :before ORDER BY as_of"
+    )
+    with transaction(url, "drift_reports") as connection:
+        times = {name: as_column(connection, at) for name, at in (("after", after), ("before", before))}
+        rows = connection.execute(statement, {"model": model, **times}).mappings().all()
+    return [_report(dict(row)) for row in rows]
+
+
+def _report(row: dict[str, Any]) -> Report:
+    drifted, findings = row["drifted"], row["findings"]
+    return Report(
+        **row
+        | {name: as_moment(row[name]) for name in ("as_of", "since")}
+        | {
+            "drifted": tuple(msgspec.json.decode(drifted) if isinstance(drifted, str) else drifted),
+            "findings": findings if isinstance(findings, str) else msgspec.json.encode(findings).decode(),
+        }
+    )
+
+
 def _put(
     connection: Connection, table: str, columns: Sequence[str], key: Sequence[str], rows: list[dict[str, Any]]
 ) -> None:

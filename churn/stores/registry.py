@@ -100,6 +100,11 @@ class Registry:
             self._client.delete_model_version(model, str(created.version))
         return first
 
+    def annotate(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Adds tags to a run that may have ended."""
+        for name, value in tags.items():
+            self._client.set_tag(run_id, name, value)
+
     def mirror_aliases(self, model: str, champion: int, challenger: int | None = None) -> None:
         """Shows in MLflow what the traffic document says."""
         for alias, version in ((CHAMPION, champion), (CHALLENGER, challenger)):

@@ -20,6 +20,7 @@ def evaluate(
     curves: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
     comparison: str = "",
+    because: str = "",
 ) -> NamedTuple("Verdict", [("passed", bool), ("reason", str)]):  # type: ignore[valid-type]
     """Judges the bundle by the contract's gate and against the champion; a refusal ends well, with `passed` false."""
     from components.reporting import reported
@@ -44,6 +45,7 @@ def evaluate(
             source=snapshot.metadata.get("source", ""),
             as_of=snapshot.metadata.get("as_of", ""),
             comparison=comparison,
+            because=because,
         )
         found = evaluate(Settings.load(), inputs)
         write_json(evaluation.path, found)

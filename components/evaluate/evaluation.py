@@ -149,7 +149,7 @@ class Data(Result, frozen=True):
 
 class Evaluation(Result, frozen=True):
     """The whole. `metrics` has `cv` (all out-of-fold predictions at once) and `holdout`; `alone` is each feature's own
-    AUC, the highest first."""
+    AUC, the highest first; `because` says why it was retrained, if it was."""
 
     model: str
     candidate: str
@@ -172,3 +172,4 @@ class Evaluation(Result, frozen=True):
     slices: tuple[Slice, ...]
     data: Data
     versions: dict[str, str]
+    because: str = ""

@@ -33,7 +33,7 @@ class Inputs:
     """A `bundle` (folder) and the rows train `scored` (Parquet), to be judged under a contract.
 
     `source` is where the table came from, for messages; `as_of` (ISO 8601) the date up to which the run saw things;
-    `comparison` overrides the contract's rule."""
+    `comparison` overrides the contract's rule; `because` says why it was trained, where that was decided."""
 
     contract: Contract
     bundle: Path
@@ -43,6 +43,7 @@ class Inputs:
     source: str = ""
     as_of: str = ""
     comparison: str = ""
+    because: str = ""
 
     @property
     def rule(self) -> Rule:

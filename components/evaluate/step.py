@@ -78,6 +78,7 @@ def _evaluation(judged: Case, found: Findings, checks: tuple[Check, ...], inputs
         slices=slices.slices(judged),
         data=_data(judged, inputs),
         versions=manifest.versions,
+        because=inputs.because,
     )
 
 

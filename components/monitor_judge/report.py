@@ -13,8 +13,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True):
     """The whole judgement of a window. `periods` are all weeks, and each version over all of them.
 
     `latest` is each version over the four weeks that were judged last, which `standing` holds against its promotion;
-    `worse` says that one falls short there. `age_days` is null where nobody knows how old the model is, `reason` one
-    sentence."""
+    `short` says of those that fall short there in what, and `worse` that there are any. `age_days` is null where nobody
+    knows how old the model is, `reason` one sentence."""
 
     facts: Facts
     drift: Judgement
@@ -22,5 +22,6 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True):
     latest: tuple[Period, ...]
     standing: tuple[Standing, ...]
     age_days: float | None
+    short: tuple[str, ...]
     worse: bool
     reason: str

@@ -46,7 +46,7 @@ def judge(inputs: Inputs, tests: Tests = significance.p_values) -> Monitoring:
     periods = performance.by_week(predictions, state, contract.costs)
     latest = performance.latest(predictions, state, contract.costs, facts.horizon_days, as_of)
     standing = performance.against_promotion(latest, facts.promoted)
-    short = [one for one in standing if one.worse]
+    short = tuple(_said(one) for one in standing if one.worse)
     return Monitoring(
         facts=facts,
         drift=drift,
@@ -54,8 +54,9 @@ def judge(inputs: Inputs, tests: Tests = significance.p_values) -> Monitoring:
         latest=latest,
         standing=standing,
         age_days=(facts.as_of - facts.trained_to).total_seconds() / 86400 if facts.trained_to else None,
+        short=short,
         worse=bool(short),
-        reason="; ".join([drift.reason, *map(_said, short)]),
+        reason="; ".join([drift.reason, *short]),
     )
 
 

@@ -12,8 +12,9 @@ def promote(
     bundle: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     report: dsl.Output[dsl.Artifact],
+    share: float = 0.0,
 ) -> None:
-    """Registers and publishes the bundle, and makes it the champion."""
+    """Registers and publishes the bundle, and makes it the champion, or the challenger for a share of the customers."""
     from components.reporting import reported
 
     with reported():
@@ -28,5 +29,6 @@ def promote(
 
         provenance = Provenance(run=bundle.metadata["run"], as_of=snapshot.metadata["as_of"])
         judged = read_json(evaluation.path, Evaluation)
-        settings = Settings.load().prepare()
-        write_json(report.path, promote(settings, load(Path(contract.path)), Path(bundle.path), judged, provenance))
+        settings, terms = Settings.load().prepare(), load(Path(contract.path))
+        done = promote(settings, terms, Path(bundle.path), judged, provenance, share=share)
+        write_json(report.path, done)

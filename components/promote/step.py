@@ -23,20 +23,29 @@ from components.files import write_json
 
 
 class Promoted(msgspec.Struct, frozen=True):
-    """The new champion, and the one before it (0 for none)."""
+    """The new version, and the champion before it (0 for none); with a `share` it is the challenger for that share of
+    the customers, and the champion stays."""
 
     model: str
     version: int
     digest: str
     bundle: str
     previous: int
+    share: float = 0.0
 
 
-def promote(
-    settings: Settings, contract: Contract, folder: Path, evaluation: Evaluation, provenance: Provenance
+def promote(  # noqa: PLR0913 - what, how it was judged, where it comes from, and whom it meets
+    settings: Settings,
+    contract: Contract,
+    folder: Path,
+    evaluation: Evaluation,
+    provenance: Provenance,
+    *,
+    share: float = 0.0,
 ) -> Promoted:
     """Registers the bundle in `folder`, publishes it under its digest, then switches the traffic document.
 
+    With a `share` of the customers it becomes their challenger; the first model of all is the champion at once.
     Raises UserError for a bundle that the gate refused or never saw, ConflictError when another promotion was faster.
     Repeating it after a crash gives the same version and the same document."""
     bundle = bundles.load(folder)
@@ -52,12 +61,25 @@ def promote(
     tags = {"candidate": bundle.manifest.candidate, "data.digest": bundle.manifest.data, "as_of": provenance.as_of}
     version = registry.register(contract.name, provenance.run, bundle.digest, tags=tags, description=evaluation.reason)
     variant = Variant(version, bundle.digest, _publish(settings, bundle, evaluation, provenance))
-    document = traffic.promoted(current, contract.name, variant)
-    if document is not current:
+    is_challenger = bool(share) and current is not None and current.champion.digest != bundle.digest
+    if current and is_challenger:
+        document = traffic.challenged(current, variant, share)
+    else:
+        document = traffic.promoted(current, contract.name, variant)
+    if document != current:
         document = store.write(document, current.revision if current else 0)
-    registry.mirror_aliases(contract.name, document.champion.version)
-    previous = document.previous.version if document.previous else 0
-    return Promoted(contract.name, version, bundle.digest, variant.bundle, previous)
+    registry.mirror_aliases(
+        contract.name, document.champion.version, document.challenger.version if document.challenger else None
+    )
+    former = document.champion if is_challenger else document.previous
+    return Promoted(
+        model=contract.name,
+        version=version,
+        digest=bundle.digest,
+        bundle=variant.bundle,
+        previous=former.version if former else 0,
+        share=share if is_challenger else 0.0,
+    )
 
 
 def _require_the_champion_it_met(model: str, current: Traffic | None, evaluation: Evaluation) -> None:

@@ -42,6 +42,7 @@ def train(
                 snapshot=snapshot.metadata["digest"],
                 bundle=Path(bundle.path),
                 scored=Path(scored.path),
+                logged=features.metadata.get("logged", False),
             ),
             options(candidates, tune_trials, tune_sampler, resample, class_weight),
         )

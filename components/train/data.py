@@ -58,17 +58,26 @@ class TrainingSet:
         return Rows(self.features[chosen], self.y[chosen], folds)
 
 
-def join(settings: Settings, contract: Contract, entities: Path, source: str, digest: str) -> TrainingSet:
-    """Labelled `entities` with their features from Feast's point-in-time join over the files in `source`.
+@dataclass(frozen=True)
+class Source:
+    """Where features lie, and the digest of the snapshot they come from; `logged` rows are the prediction log's."""
+
+    features: str
+    digest: str
+    logged: bool = False
+
+
+def join(settings: Settings, contract: Contract, entities: Path, source: Source) -> TrainingSet:
+    """Labelled `entities` with their features from Feast's point-in-time join over the files of `source`.
 
     Raises UserError for rows that nothing can be learned from."""
     labelled = pq.read_table(entities)
     _refuse_one_outcome(contract, labelled[contract.target.column].cast(pa.float64()).to_numpy())
-    table = training.training_set(settings, contract, labelled, expected_source=source)
+    table = training.training_set(settings, contract, labelled, source.features, logged=source.logged)
     return TrainingSet(
         contract=contract,
-        digest=digest,
-        source=source,
+        digest=source.digest,
+        source=source.features,
         table=table,
         columns=encoding.encode(contract, table),
         features=encoding.encode(contract, table, contract.features),

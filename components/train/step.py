@@ -23,13 +23,14 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class Artifacts:
     """What the step reads: labelled `entities`, the address of their `features`, the digest of the `snapshot` both come
-    from; and what it writes: the `bundle` (a folder), and the `scored` rows."""
+    from; and what it writes: the `bundle` (a folder), and the `scored` rows. `logged` rows are the prediction log's."""
 
     entities: Path
     features: str
     snapshot: str
     bundle: Path
     scored: Path
+    logged: bool = False
 
 
 def train(settings: Settings, contract: Contract, artifacts: Artifacts, options: Options, say: Say = print) -> Trained:
@@ -38,7 +39,8 @@ def train(settings: Settings, contract: Contract, artifacts: Artifacts, options:
     Customers in the hold-out are predicted at the end and touched no earlier. The same input gives the same bundle,
     byte for byte. Raises UserError for data, candidates or options that cannot be trained on."""
     pool = candidate_pool.pool(contract, options.candidates)
-    data = training_data.join(settings, contract, artifacts.entities, artifacts.features, artifacts.snapshot)
+    source = training_data.Source(artifacts.features, artifacts.snapshot, logged=artifacts.logged)
+    data = training_data.join(settings, contract, artifacts.entities, source)
     rows = data.rows
     with Registry(settings).run(contract.name, name=data.digest[:12]) as run, estimators.steady():
         run.log(params=options.parameters)

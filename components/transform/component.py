@@ -29,7 +29,8 @@ def transform(
             Path(valid.path),
             Path(entities.path),
             snapshot.metadata["as_of"],
+            logged=snapshot.metadata.get("logged", False),
         )
         features.uri = done.features
-        features.metadata.update(rows=done.rows)
+        features.metadata.update(rows=done.rows, logged=snapshot.metadata.get("logged", False))
         entities.metadata.update(labelled=done.labelled)

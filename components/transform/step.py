@@ -34,17 +34,20 @@ class Transformed(msgspec.Struct, frozen=True):
     labelled: int
 
 
-def transform(settings: Settings, contract: Contract, valid: Path, entities: Path, as_of: str) -> Transformed:
+def transform(  # noqa: PLR0913 - what, where to, and of which kind
+    settings: Settings, contract: Contract, valid: Path, entities: Path, as_of: str, *, logged: bool = False
+) -> Transformed:
     """Derives features of the `valid` rows in bounded memory, stores them, and registers the contract's views on them.
 
     Writes `entities`: key, event timestamp and target of every row whose label was known at `as_of` (ISO 8601): in a
-    table with timestamps, rows whose horizon had passed by then. Nothing that serves changes.
+    table with timestamps, rows whose horizon had passed by then. Nothing that serves changes. `logged` rows are the
+    prediction log's, whose features have a project of their own.
     Raises UserError that names feature, column and row when a formula has no finite value."""
     with tempfile.TemporaryDirectory() as folder:
         rows = _write_features(contract, valid, Path(folder))
         key = f"features/{contract.digest[:12]}/{digest_of_folder(Path(folder))}"
         address = objects.open_store(settings).put_folder(Path(folder), key)
-    registration.apply(settings, contract, address)
+    registration.apply(settings, contract, address, logged=logged)
     labelled = _write_entities(contract, valid, entities, datetime.fromisoformat(as_of))
     return Transformed(address, rows, labelled)
 

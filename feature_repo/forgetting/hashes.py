@@ -43,7 +43,7 @@ class RedisHashes:
     def _keys(self, client: Any, customer: Customer) -> Iterator[tuple[bytes, str]]:
         """Keys that name the customer, whatever their project and join key: all that there are, are looked at."""
         seen = set[bytes]()
-        for kind, value in values_of(customer).items():
+        for kind, value in values_of(customer):
             pattern = b"*" + _escaped(struct.pack("<II", kind, len(value)) + value) + b"*"
             for key in client.scan_iter(match=pattern, count=_SCANNED, _type="hash"):
                 found = parsed(key)

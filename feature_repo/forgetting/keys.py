@@ -36,16 +36,16 @@ def parsed(key: bytes) -> EntityKey | None:
     return EntityKey(key[: start + 4], value_kind, key[start + 8 : end], end)
 
 
-def key_like(sample: EntityKey, customer: Customer) -> bytes | None:
-    """The customer's key where others are like the `sample`; None where no id of theirs can be."""
-    value = values_of(customer).get(sample.kind)
-    return None if value is None else sample.prefix + struct.pack("<I", len(value)) + value
+def keys_like(sample: EntityKey, customer: Customer) -> list[bytes]:
+    """The keys that the customer may have where others are like the `sample`."""
+    values = (value for kind, value in values_of(customer) if kind == sample.kind)
+    return [sample.prefix + struct.pack("<I", len(value)) + value for value in values]
 
 
-def values_of(customer: Customer) -> dict[int, bytes]:
-    """The customer's id by type of key, as Feast writes it."""
-    found = {_STRING: customer.text.encode()}
-    return found if customer.integer is None else found | {_INT64: struct.pack("<q", customer.integer)}
+def values_of(customer: Customer) -> list[tuple[int, bytes]]:
+    """What keys may call the customer, with the type of the key, as Feast writes both."""
+    texts = [(_STRING, text.encode()) for text in customer.texts]
+    return [*texts, *((_INT64, struct.pack("<q", number)) for number in customer.integers)]
 
 
 def described(values: Iterable[tuple[str, Any]], seen: Any) -> dict[str, Any]:

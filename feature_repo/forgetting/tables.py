@@ -12,7 +12,7 @@ from typing import Any
 
 from churn.stores.addresses import sqlite_file
 from churn.stores.privacy.customer import Customer
-from feature_repo.forgetting.keys import described, key_like, parsed
+from feature_repo.forgetting.keys import described, keys_like, parsed
 
 
 class Tables:
@@ -45,9 +45,7 @@ class Tables:
         for table in self.tables(connection):
             sample = self.run(connection, f"SELECT entity_key FROM {table} LIMIT 1")
             like = parsed(bytes(sample[0][0])) if sample else None
-            key = key_like(like, customer) if like else None
-            if key is not None:
-                yield table, key
+            yield from ((table, key) for key in (keys_like(like, customer) if like else ()))
 
     def connect(self) -> Any:
         raise NotImplementedError

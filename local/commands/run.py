@@ -107,3 +107,42 @@ def monitoring(
         screen.document(done)
     else:
         monitoring.show(done)
+
+
+@app.command()
+def retraining(
+    model: Annotated[str, typer.Option(help="Whose champion is to be kept good.")] = "telco",
+    as_of: AsOf = "",
+    days: Annotated[int, typer.Option(help="How many days before it are looked at.", min=1)] = 30,
+    window_days: Annotated[
+        int, typer.Option("--window", help="How many days of predictions with known outcomes to train on.", min=1)
+    ] = 90,
+    data: Annotated[str, typer.Option(help="A labelled table to train on, instead of the prediction log.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Retrain, whatever monitoring says.")] = False,
+    share: Annotated[
+        float, typer.Option(help="Begin as challenger for this share of the customers, not as champion.")
+    ] = 0.0,
+    candidates: Annotated[str, typer.Option(help="Some of the candidates, with commas.")] = "",
+    comparison: Annotated[str, typer.Option(help="superior or non-inferior; the contract's by default.")] = "",
+    runner: Annotated[
+        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
+    ] = "venv",
+    as_json: AsJson = False,
+) -> None:
+    """Look whether the champion still holds, and only where it does not train, judge and promote a better one.
+
+    Trains on what the predictor has logged and the outcomes that are known by now: churn outcomes load FILE. What
+    calls for it: drift of columns that matter, results below those at promotion, or the model's age. Deciding against
+    it is no error: the run ends with 0 and says why."""
+    from local import progress, retraining
+
+    request = retraining.Request.parse(
+        model, as_of=as_of, days=days, window_days=window_days, data=data, force=force, share=share,
+        candidates=candidates, comparison=comparison, runner=runner,
+    )  # fmt: skip
+    with progress.steps(quiet=as_json) as on_step:
+        done = retraining.run(request, on_step)
+    if as_json:
+        screen.document(done)
+    else:
+        retraining.show(done)

@@ -50,6 +50,11 @@ class Pseudonyms:
         return [None if customer is None else self.pseudonym(customer) for customer in customers]
 
 
+def entity_key(pseudonym: bytes, *, integer: bool) -> str | int:
+    """A pseudonym as an entity key, where rows of the log are a training set: 32 hex digits, or 63 bits of it."""
+    return int.from_bytes(pseudonym[:8], "big") >> 1 if integer else pseudonym.hex()
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -28,7 +28,7 @@ def entities(tmp_path: Path, outcomes: list[int]) -> Path:
 def test_rows_that_nothing_can_be_learned_from_are_refused(outcomes: list[int], says: str, tmp_path: Path) -> None:
     settings = Settings.load({"CHURN_HOME": str(tmp_path / "home")})
     with pytest.raises(UserError, match=f"column Churn: {says}.*'Yes' means positive"):
-        training_data.join(settings, training.telco(), entities(tmp_path, outcomes), "", "")
+        training_data.join(settings, training.telco(), entities(tmp_path, outcomes), training_data.Source("", ""))
 
 
 def test_fewer_rows_than_folds_are_refused(data: TrainingSet) -> None:

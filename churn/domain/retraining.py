@@ -1,0 +1,216 @@
+"""Whether to retrain, and on what: one answer to what monitoring has judged, for a reason of one sentence."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from churn.domain.drift.verdict import Finding, said
+
+Cause = Literal["force", "performance", "drift", "age"]
+
+_FAR = 3.0
+_APART = 0.6
+_ABSENT = 0.2
+_STRANGE = 0.05
+"""A column looks broken when its mean has moved by this factor while the distributions lie this far apart, or when this
+share more of its values is missing, or unknown: prices do not triple in a month, units and exports do."""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """From when on something calls for a new model, and what it takes to train one.
+
+    A drifted column matters from a share `importance` of the champion's importance on; `age_days` is the oldest a model
+    gets; `rows` labelled predictions, `leavers` of them positive, is the least that a model is trained on."""
+
+    importance: float = 0.05
+    age_days: float = 180.0
+    rows: int = 1000
+    leavers: int = 50
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Predictions whose outcomes are known: when each was made (n,), in microseconds since 1970, and who left (n,)."""
+
+    at: npt.NDArray[np.int64]
+    left: npt.NDArray[np.bool_]
+
+    def since(self, moment: dt.datetime, excluded: Sequence[Window] = ()) -> Labelled:
+        """Those from `moment` on that lie in none of the windows."""
+        kept = self.at >= _microseconds(moment)
+        for window in excluded:
+            kept &= ~window.covers(self.at)
+        return Labelled(self.at[kept], self.left[kept])
+
+
+class Window(msgspec.Struct, frozen=True):
+    """From `since` up to, and without, `until`."""
+
+    since: dt.datetime
+    until: dt.datetime
+
+    def covers(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the times (n,) lie in it."""
+        return (at >= _microseconds(self.since)) & (at < _microseconds(self.until))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What is known when it is decided.
+
+    `quiet` is what monitoring says where nothing calls for a model: that all is quiet, or why nothing was judged.
+    `since` says of each column that has drifted where the first window of the unbroken row ended in which it had;
+    `window_days` is how long these windows are; `short` names, in words, in what versions fall short of their
+    promotion; `labelled` is None where a table holds them that nobody has read yet; `learned_to` is the time of the
+    newest prediction that the champion, or a later try, was trained on; `broken` are windows whose values nobody should
+    learn from. Rows before `earliest` are too old to train on."""
+
+    quiet: str
+    findings: Sequence[Finding]
+    importance: Mapping[str, float]
+    since: Mapping[str, dt.datetime]
+    window_days: int
+    short: Sequence[str]
+    age_days: float | None
+    labelled: Labelled | None
+    learned_to: dt.datetime | None
+    earliest: dt.datetime
+    broken: Sequence[Window] = field(default_factory=tuple)
+    bounds: Bounds = field(default_factory=Bounds)
+    force: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether to retrain, on labelled predictions from `since` on without those in `excluded`."""
+
+    retrain: bool
+    because: str
+    cause: Cause | None = None
+    since: dt.datetime | None = None
+    excluded: tuple[Window, ...] = ()
+
+    def takes(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which rows (n,) of these times, in microseconds since 1970, are to be trained on."""
+        found = at >= _microseconds(self.since) if self.since else np.ones(len(at), np.bool_)
+        for window in self.excluded:
+            found &= ~window.covers(at)
+        return found
+
+
+def decide(seen: Situation) -> Decision:
+    """The decision. What looks like a fault of the data, and no change of the world, is never trained on unasked.
+
+    A drift is answered once enough outcomes are known of customers who were asked about since it began: a model of
+    the old world would not be better than the one that serves."""
+    broken = suspects(seen.findings)
+    if broken and not seen.force:
+        what = " and ".join(f"{name} ({why})" for name, why in broken.items())
+        return _no(f"{what} looks like a fault of the data: mend the source, or force it")
+    cause, because = _cause(seen)
+    if cause is None:
+        return _no(because)
+    start = _start(seen, cause)
+    lack = _lack(seen, seen.labelled.since(start, seen.broken), start) if seen.labelled else ""
+    if lack:
+        return _no(f"{because}, but {lack}")
+    return Decision(retrain=True, because=_plain(because), cause=cause, since=start, excluded=tuple(seen.broken))
+
+
+def suspects(findings: Sequence[Finding]) -> dict[str, str]:
+    """Columns that look broken, with what is odd about each."""
+    found = {}
+    for one in findings:
+        if one.part != "feature":
+            continue
+        if one.missing - one.missing_before >= _ABSENT:
+            found[one.name] = f"{100 * one.missing:.0f} % missing, {100 * one.missing_before:.0f} % before"
+        elif one.unknown - one.unknown_before >= _STRANGE:
+            found[one.name] = f"{100 * one.unknown:.0f} % unknown, {100 * one.unknown_before:.0f} % before"
+        elif one.drifted and one.effect >= _APART and _is_far(one.mean_before, one.mean):
+            found[one.name] = f"mean {one.mean:.4g}, {one.mean_before:.4g} before"
+    return found
+
+
+def _cause(seen: Situation) -> tuple[Cause | None, str]:
+    """What calls for a new model, if anything does, and the sentence about it."""
+    if seen.force:
+        return "force", "it was asked for"
+    if seen.short:
+        return "performance", "; ".join(seen.short)
+    mattering = _mattering(seen)
+    if mattering:
+        return "drift", f"drifted: {', '.join(_weighed(seen, one) for one in mattering)}"
+    if seen.age_days is not None and seen.age_days > seen.bounds.age_days:
+        return (
+            "age",
+            f"the model is {seen.age_days:.0f} days old, and {seen.bounds.age_days:.0f} is the oldest it may get",
+        )
+    drifted = ", ".join(one.name for one in seen.findings if one.drifted)
+    return None, f"{drifted} drifted, which the model hardly looks at" if drifted else seen.quiet
+
+
+def _mattering(seen: Situation) -> list[Finding]:
+    """Drift of the prediction, and of columns that the champion looks at; where nobody knows which, of all."""
+    drifted = sorted((one for one in seen.findings if one.drifted), key=lambda one: -one.effect)
+    return [one for one in drifted if _share(seen, one) is None or (_share(seen, one) or 0) >= seen.bounds.importance]
+
+
+def _share(seen: Situation, finding: Finding) -> float | None:
+    """The column's share of the champion's importance; None for the prediction, and where importance is not known."""
+    total = sum(max(value, 0.0) for value in seen.importance.values())
+    if finding.part == "prediction" or not total:
+        return None
+    return max(seen.importance.get(finding.name, 0.0), 0.0) / total
+
+
+def _weighed(seen: Situation, finding: Finding) -> str:
+    share = _share(seen, finding)
+    return said(finding) if share is None else f"{said(finding)}, {100 * share:.0f} % of the importance"
+
+
+def _start(seen: Situation, cause: Cause) -> dt.datetime:
+    """Where the training window begins: where the drift did, if it is one, and never before `earliest`."""
+    begun = [seen.since[one.name] for one in _mattering(seen) if one.name in seen.since]
+    if cause in ("drift", "performance") and begun:
+        return max(min(begun) - dt.timedelta(days=seen.window_days), seen.earliest)
+    return seen.earliest
+
+
+def _lack(seen: Situation, known: Labelled, start: dt.datetime) -> str:
+    """What is missing to train on these, if anything is."""
+    bounds, leavers = seen.bounds, int(known.left.sum())
+    if seen.learned_to and not (known.at > _microseconds(seen.learned_to)).any():
+        return "no outcome is known that the last training did not know"
+    asked = f"of those asked about since {start:%Y-%m-%d}"
+    if len(known.at) < bounds.rows:
+        return f"{asked} {len(known.at):,} outcomes are known, and {bounds.rows:,} are needed"
+    if leavers < bounds.leavers:
+        return f"{asked} {leavers:,} are known to have left, and {bounds.leavers:,} are needed"
+    return ""
+
+
+def _is_far(before: float | None, now: float | None) -> bool:
+    if before is None or now is None:
+        return False
+    low, high = sorted((abs(before), abs(now)))
+    return high > _FAR * low or (before * now < 0 and high > 0)
+
+
+def _no(because: str) -> Decision:
+    return Decision(retrain=False, because=_plain(f"not retrained: {because}"))
+
+
+def _plain(sentence: str) -> str:
+    """Without quotes: conditions of a pipeline break on them."""
+    return sentence.translate({ord(quote): None for quote in "'\"`"})
+
+
+def _microseconds(moment: dt.datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)

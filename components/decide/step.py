@@ -1,0 +1,134 @@
+"""Deciding: the judgement, what is known of outcomes, and what was decided before, in; one decision out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from churn.domain import performance, retraining
+from churn.domain.drift.verdict import Finding
+from churn.domain.errors import UserError
+from churn.domain.performance import LEAVER, PENDING, UNKNOWN
+from churn.domain.retraining import Bounds, Decision, Labelled, Situation, Window
+from churn.stores import leases, monitoring, retrainings
+from churn.stores.retrainings import Result
+from churn.stores.settings import Settings
+from components.monitor_record.step import Recorded
+
+LEASE_S = 6 * 3600.0
+"""How long a retraining may take before another takes it for dead."""
+
+_FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the run's name, the window to train on, and whether the decision is made already.
+
+    `elsewhere` says that labelled rows come from a table, of which nothing is known yet, and not from the log."""
+
+    run: str
+    window_days: int = 90
+    force: bool = False
+    elsewhere: bool = False
+
+
+def decide(settings: Settings, seen: Recorded, predictions: Path, asked: Asked, bounds: Bounds) -> Decision:
+    """The decision, which is written down; when it is to retrain, the run holds the lease of the model's retrainings.
+
+    Raises UserError while another run holds it, for a window that cannot be, and when the database is away."""
+    if asked.window_days < 1:
+        raise UserError(f"{asked.window_days} days are no window", where="window_days", remedy="give 1 or more")
+    facts = seen.judgement.facts
+    situation = _situation(settings, seen, predictions, asked, bounds)
+    decision = retraining.decide(situation)
+    if decision.retrain:
+        _take_the_turn(settings, facts.model, asked.run)
+    retrainings.decide(
+        settings.database,
+        retrainings.Retraining(
+            model=facts.model,
+            as_of=facts.as_of,
+            run=asked.run,
+            version=facts.version,
+            retrain=decision.retrain,
+            because=decision.because,
+            since=decision.since,
+            outcome="running" if decision.retrain else "none",
+        ),
+    )
+    return decision
+
+
+def leave(settings: Settings, model: str, run: str) -> None:
+    """Ends a run's turn, however it has ended: one that came to no result has failed.
+
+    Raises UserError when the database is away."""
+    leases.release(settings.database, lease_of(model), run)
+    found = retrainings.of_run(settings.database, model, run)
+    if found and found.outcome == "running":
+        retrainings.conclude(settings.database, model, run, Result("failed", "the run came to no end"))
+
+
+def lease_of(model: str) -> str:
+    """The name of the lease that a run holds while it trains."""
+    return f"retraining/{model}"
+
+
+def _take_the_turn(settings: Settings, model: str, run: str) -> None:
+    name = lease_of(model)
+    if leases.acquire(settings.database, name, run, LEASE_S) is None:
+        other = leases.current(settings.database, name)
+        until = f"until {other.until:%Y-%m-%d %H:%M} UTC at the latest" if other else "at this moment"
+        raise UserError(
+            "another retraining is under way", where=f"model {model}", remedy=f"wait for it; it holds its turn {until}"
+        )
+
+
+def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Asked, bounds: Bounds) -> Situation:
+    judged, facts = seen.judgement, seen.judgement.facts
+    newest = facts.as_of - dt.timedelta(days=facts.horizon_days)
+    earliest = newest - dt.timedelta(days=asked.window_days)
+    tried = retrainings.latest(settings.database, facts.model, before=facts.as_of)
+    known_to = [one for one in (facts.trained_to, *(one.as_of for one in tried)) if one is not None]
+    return Situation(
+        quiet=judged.drift.reason,
+        findings=judged.drift.findings,
+        importance=facts.importance,
+        since=seen.since,
+        window_days=round((facts.as_of - facts.since).total_seconds() / 86400),
+        short=judged.short,
+        age_days=judged.age_days,
+        labelled=None if asked.elsewhere else _labelled(predictions, facts.horizon_days, facts.as_of),
+        learned_to=max(known_to) - dt.timedelta(days=facts.horizon_days) if known_to else None,
+        earliest=earliest,
+        broken=_broken(settings, facts.model, earliest, facts.as_of),
+        bounds=bounds,
+        force=asked.force,
+    )
+
+
+def _labelled(path: Path, horizon_days: int, as_of: dt.datetime) -> Labelled:
+    table = pq.read_table(path, columns=["predicted_at", "left_at", "known_until"])
+    at, left_at, known_until = (
+        np.asarray(pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy(), np.int64) for column in table.columns
+    )
+    state = performance.fates(at, left_at, known_until, horizon_days, round(as_of.timestamp() * 1e6))
+    known = state != PENDING
+    return Labelled(at[known], state[known] == LEAVER)
+
+
+def _broken(settings: Settings, model: str, after: dt.datetime, before: dt.datetime) -> tuple[Window, ...]:
+    """Earlier windows in which a column looked broken."""
+    return tuple(
+        Window(one.since, one.as_of)
+        for one in monitoring.reports(settings.database, model, after, before)
+        if retraining.suspects(_FINDINGS.decode(one.findings))
+    )
