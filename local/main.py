@@ -19,6 +19,7 @@ from local.commands import (
     pipeline,
     predict,
     privacy,
+    rollout,
     run,
     serve,
 )
@@ -44,6 +45,7 @@ app.command("predict")(predict.predict)
 app.add_typer(features.app, name="features")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
 app.add_typer(privacy.app, name="privacy")
 

@@ -1,0 +1,1 @@
+"""Two versions at once: who is compared by what, what is decided, who acts, and who watches."""
