@@ -66,7 +66,8 @@ class Situation:
     """What is known when it is decided.
 
     `quiet` is what monitoring says where nothing calls for a model: that all is quiet, or why nothing was judged.
-    `since` says of each column that has drifted where the first window of the unbroken row ended in which it had;
+    `since` says of columns that have drifted where the first window of the unbroken row ended in which they had, as far
+    as anybody knows;
     `window_days` is how long these windows are; `short` names, in words, in what versions fall short of their
     promotion; `labelled` is None where a table holds them that nobody has read yet; `learned_to` is the time of the
     newest prediction that the champion, or a later try, was trained on; `broken` are windows whose values nobody should

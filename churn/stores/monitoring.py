@@ -76,6 +76,16 @@ def reports(url: str, model: str, after: dt.datetime, before: dt.datetime) -> li
     return [_report(dict(row)) for row in rows]
 
 
+def first_judged(url: str, model: str) -> dt.datetime | None:
+    """When a window of the model was first judged. Raises UserError when the database is away."""
+    from sqlalchemy import text
+
+    statement = text("SELECT min(as_of) FROM drift_reports WHERE model = :model AND status <> 'unjudged'")
+    with transaction(url, "drift_reports") as connection:
+        found = connection.execute(statement, {"model": model}).scalar()
+    return None if found is None else as_moment(found)
+
+
 def _report(row: dict[str, Any]) -> Report:
     drifted, findings = row["drifted"], row["findings"]
     return Report(

@@ -102,7 +102,7 @@ def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Ask
         quiet=judged.drift.reason,
         findings=judged.drift.findings,
         importance=facts.importance,
-        since=seen.since,
+        since=_begun(settings, facts.model, seen.since),
         window_days=round((facts.as_of - facts.since).total_seconds() / 86400),
         short=judged.short,
         age_days=judged.age_days,
@@ -113,6 +113,12 @@ def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Ask
         bounds=bounds,
         force=asked.force,
     )
+
+
+def _begun(settings: Settings, model: str, since: dict[str, dt.datetime]) -> dict[str, dt.datetime]:
+    """Since when each column has drifted, where that is known: what had when nobody had looked before may be old."""
+    first = monitoring.first_judged(settings.database, model)
+    return {name: at for name, at in since.items() if first is None or at > first}
 
 
 def _labelled(path: Path, horizon_days: int, as_of: dt.datetime) -> Labelled:
