@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import json_format
+from kfp import components
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from churn.domain.errors import UserError
 from local import packages
@@ -19,7 +22,7 @@ def test_compiling_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -
         command = [sys.executable, "-m", "local.main", "pipeline", "compile", "--out", str(tmp_path / name)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     first, second = (sorted((tmp_path / name).iterdir()) for name in ("first", "second"))
-    pipelines = ("batch", "training")
+    pipelines = sorted(packages.pipelines())
     assert [path.name for path in first] == [
         f"{name}{end}" for name in pipelines for end in (".resources.yaml", ".yaml")
     ]
@@ -53,10 +56,24 @@ def test_registry_and_tag_are_chosen_when_compiling(tmp_path: Path) -> None:
     assert "registry.example/team/model-training:1.2.3" in (tmp_path / "training.yaml").read_text()
 
 
-def test_the_resources_are_a_pipeline_and_its_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", packages.pipelines())
+def test_each_package_is_one_that_kfp_loads_back_unchanged(name: str, tmp_path: Path) -> None:
+    package = packages.compiled(name, tmp_path)
+    loaded, given = components.load_component_from_file(str(package)), packages.pipelines()[name]
+    assert loaded.pipeline_spec == given.pipeline_spec
+    assert loaded.platform_spec == given.platform_spec
+    [document, *_] = yaml.safe_load_all(package.read_text())
+    assert json_format.ParseDict(document, PipelineSpec()) == given.pipeline_spec
+    assert document["root"]["inputDefinitions"]["parameters"].keys() == given.component_spec.inputs.keys()
+
+
+@pytest.mark.parametrize("name", packages.pipelines())
+def test_the_resources_are_a_pipeline_and_its_version_named_by_its_content(name: str, tmp_path: Path) -> None:
     packages.write(tmp_path)
-    kinds = [one["kind"] for one in yaml.safe_load_all((tmp_path / "training.resources.yaml").read_text())]
-    assert kinds == ["Pipeline", "PipelineVersion"]
+    pipeline, version = yaml.safe_load_all((tmp_path / f"{name}.resources.yaml").read_text())
+    assert [pipeline["kind"], version["kind"]] == ["Pipeline", "PipelineVersion"]
+    assert version["metadata"]["name"] == packages.version(tmp_path / f"{name}.yaml")
+    assert version["spec"]["pipelineSpec"]["root"]
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
