@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,7 +100,9 @@ class Answers:
 
 @dataclass(slots=True)
 class Judged:
-    """What one version says of some customers: rows in the request, the graph's columns and what follows from them."""
+    """What one version says of some customers: rows in the request, the graph's columns and what follows from them.
+
+    `seconds` is how long it took, without what was waited for."""
 
     version: Version
     role: str
@@ -110,12 +113,14 @@ class Judged:
     level: list[int]
     recommendation: list[str]
     contributions: Contributions | None = None
+    seconds: float = 0.0
 
 
 def judge(
     version: Version, role: str, rows: Sequence[int], columns: npt.NDArray[np.float64], options: Options
 ) -> Judged:
     """Scores `columns` (m, k) of the customers in `rows`. Blocks. Raises UserError for a value that is not finite."""
+    started = time.perf_counter()
     manifest, words = version.bundle.manifest, version.words
     p = version.probability(columns)
     low, high = manifest.risk
@@ -138,6 +143,7 @@ def judge(
         if told:
             picked = columns if len(told) == len(level) else columns[told]
             _recommend(found, told, version.explain(picked))
+    found.seconds = time.perf_counter() - started
     return found
 
 

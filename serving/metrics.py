@@ -25,6 +25,7 @@ OBJECTIVE_S = 0.05
 """The latency that most requests are to stay below; a bucket ends there."""
 
 _LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, OBJECTIVE_S, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_SCORING = (0.00005, 0.0001, 0.00025, *_LATENCY)
 _SHARES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -46,6 +47,13 @@ class Metrics:
             ["route", "variant"],
             registry=own,
             buckets=_LATENCY,
+        )
+        self.scoring_seconds = Histogram(
+            "churn_scoring_duration_seconds",
+            "One customer's score, and its reasons where they are asked for; without what was waited for.",
+            ["variant"],
+            registry=own,
+            buckets=_SCORING,
         )
         self.predictions = Counter(
             "churn_predictions", "Customers who were answered, by risk.", ["risk", "variant"], registry=own
@@ -130,6 +138,7 @@ class Metrics:
             PlatformCollector(registry=own)
         self._request = cache(self.requests.labels)
         self._seconds = cache(self.seconds.labels)
+        self._scoring = cache(self.scoring_seconds.labels)
         self._prediction = cache(self.predictions.labels)
         self._probability = cache(self.probability.labels)
         self._unusual = cache(self.unusual.labels)
@@ -152,6 +161,11 @@ class Metrics:
             if count:
                 self._prediction(risk, variant).inc(count)
         observe_many(self._probability(str(version)), p, _SHARES)
+
+    def scored(self, variant: str, rows: int, seconds: float) -> None:
+        """How long scoring took. Of one customer alone: how many of a batch a version gets is its share's doing."""
+        if rows == 1:
+            self._scoring(variant).observe(seconds)
 
     def unusual_values(self, columns: Sequence[str], columns_missing: Iterable[int], outside: Iterable[int]) -> None:
         """How often each column (by place) was missing or outside, in one request."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -24,10 +24,12 @@ Ids = Sequence[str | int | UnsetType] | None
 
 
 class Recorder:
-    """Writes answers down; `log` is None where the prediction log is off."""
+    """Writes answers down; `log` is None where the prediction log is off. `clock` gives seconds since 1970."""
 
-    def __init__(self, metrics: Metrics, prediction_log: Log | None, access: Access) -> None:
-        self._metrics, self._log, self._access = metrics, prediction_log, access
+    def __init__(
+        self, metrics: Metrics, prediction_log: Log | None, access: Access, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._metrics, self._log, self._access, self._clock = metrics, prediction_log, access, clock
         self._said: set[tuple[str, ...]] = set()
 
     def answered(self, call: Call, ids: Ids, judged: Sequence[Judged]) -> None:
@@ -43,6 +45,7 @@ class Recorder:
             self._append(call, ids, one, call.elapsed, shadow=False)
             counts: dict[str, int] = {name: one.level.count(place) for place, name in enumerate(LEVELS)}
             self._metrics.answered(one.version.variant.version, one.role, counts, one.probability)
+            self._metrics.scored(one.role, len(one.rows), one.seconds)
             far += self._count_unusual(one)
         self._saw(call, ids, rows=sum(len(one.rows) for one in judged), far_rows=far)
 
@@ -50,6 +53,7 @@ class Recorder:
         """What a challenger in the shadow would have answered."""
         for one in judged:
             self._append(call, ids, one, seconds, shadow=True)
+            self._metrics.scored(one.role, len(one.rows), one.seconds)
         if judged:
             self._metrics.request("shadow", 200, "challenger", seconds)
 
@@ -96,7 +100,7 @@ class Recorder:
             Logged(
                 record=new_record(),
                 request_id=call.request_id,
-                at=time.time(),
+                at=self._clock(),
                 model=one.version.bundle.manifest.model,
                 version=one.version.variant.version,
                 variant=one.role,

@@ -1,4 +1,4 @@
-"""Real servers for tests, each a context manager: MinIO, PostgreSQL, Redis. Nothing outlives its `with` block."""
+"""Real servers for tests, each a context manager: MinIO, PostgreSQL, Redis, Prometheus. Nothing outlives its `with`."""
 
 from __future__ import annotations
 
@@ -151,6 +151,24 @@ def redis_server() -> Iterator[str]:
         command = [_redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
         with _process(command, dict(os.environ), lambda: _pongs(port)):
             yield f"redis://127.0.0.1:{port}"
+
+
+@contextmanager
+def prometheus_server(*targets: str) -> Iterator[str]:
+    """Prometheus, which scrapes `host:port` targets each second; its URL."""
+    config = (
+        f"scrape_configs: [{{job_name: churn, scrape_interval: 1s, static_configs: [{{targets: {list(targets)}}}]}}]"
+    )
+    with tempfile.TemporaryDirectory(prefix="churn-prometheus-") as folder:
+        file, address = Path(folder, "prometheus.yml"), f"127.0.0.1:{free_port()}"
+        file.write_text(f"scrape_configs: [{scraped}]")
+        command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder}/data"]
+        with _process(
+            [*command, f"--web.listen-address={address}"],
+            dict(os.environ),
+            lambda: _answers(f"http://{address}/-/ready"),
+        ):
+            yield f"http://{address}"
 
 
 @contextmanager

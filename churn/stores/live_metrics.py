@@ -38,11 +38,7 @@ _BY_CHALLENGER = {
     "split": 'churn_requests_total{variant=~"challenger|mixed",status="200",route!="shadow"}',
     "shadow": 'churn_requests_total{variant="challenger",status="200",route="shadow"}',
 }
-_TIMES_OF_CHALLENGER = {
-    "split": 'churn_request_duration_seconds_bucket{variant="challenger",route!="shadow"}',
-    "shadow": 'churn_request_duration_seconds_bucket{variant="challenger",route="shadow"}',
-}
-_TIMES = 'churn_request_duration_seconds_bucket{variant="champion",route!="shadow"}'
+_SECONDS = 'churn_scoring_duration_seconds_bucket{{variant="{variant}"}}'
 
 
 class NoFiguresError(UserError):
@@ -81,7 +77,7 @@ class Prometheus:
         self._require_fresh(model, window)
         failed = self._sum(f'churn_challenger_failures_total{{kind="{mode}"}}', model, window)
         answered = self._sum(_BY_CHALLENGER[mode], model, window)
-        new = Live(answered + failed, failed, self._buckets(_TIMES_OF_CHALLENGER[mode], model, window))
+        new = Live(answered + failed, failed, self._buckets("challenger", model, window))
         return Pair(new, self._champion(model, window))
 
     def champion(self, model: str, now: Window, before: Window) -> Pair:
@@ -94,7 +90,7 @@ class Prometheus:
     def _champion(self, model: str, window: Window) -> Live:
         errors = self._sum(_ERRORS, model, window)
         answered = self._sum(_ANSWERED, model, window)
-        return Live(answered + errors, errors, self._buckets(_TIMES, model, window))
+        return Live(answered + errors, errors, self._buckets("champion", model, window))
 
     def _require_fresh(self, model: str, window: Window) -> None:
         found = self.query(f'max(timestamp(churn_model_info{{model="{model}"}}))', window.end)
@@ -109,7 +105,9 @@ class Prometheus:
         found = self.query(_grown(counter, model, window, ""), window.end)
         return found[0][1] if found else 0.0
 
-    def _buckets(self, histogram: str, model: str, window: Window) -> tuple[tuple[float, float], ...]:
+    def _buckets(self, variant: str, model: str, window: Window) -> tuple[tuple[float, float], ...]:
+        """How long scores took: whole requests wait for each other, a version's for those of the other too."""
+        histogram = _SECONDS.format(variant=variant)
         found = self.query(_grown(histogram, model, window, " by (le)"), window.end)
         buckets = sorted((float(labels["le"]), value) for labels, value in found)
         counts = [value for _, value in buckets]

@@ -27,8 +27,8 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Live(msgspec.Struct, frozen=True):
-    """Requests of a version in some window: how many, how many of them failed, and how many of those that were
-    answered took at most so many seconds (rising bounds, the last one infinite; cumulative counts)."""
+    """Requests of a version in some window: how many, how many of them failed, and how many of its scores took at most
+    so many seconds (rising bounds, the last one infinite; cumulative counts)."""
 
     requests: float
     errors: float
@@ -40,16 +40,16 @@ class Live(msgspec.Struct, frozen=True):
         return self.errors / self.requests if self.requests > 0 else None
 
     @property
-    def answered(self) -> float:
-        """Requests whose latency is known."""
+    def scored(self) -> float:
+        """Scores whose latency is known."""
         return self.buckets[-1][1] if self.buckets else 0.0
 
     @property
     def p99(self) -> float | None:
         """The 99th percentile of the latency in seconds, as PromQL's `histogram_quantile` has it; None without any."""
-        if self.answered <= 0:
+        if self.scored <= 0:
             return None
-        wanted, lower, below = (1 - _SLOWEST) * self.answered, 0.0, 0.0
+        wanted, lower, below = (1 - _SLOWEST) * self.scored, 0.0, 0.0
         for bound, count in self.buckets:
             if count >= wanted:
                 if math.isinf(bound):
@@ -64,7 +64,7 @@ class Live(msgspec.Struct, frozen=True):
         for bound, count in self.buckets:
             if seconds < bound:
                 part = 0.0 if math.isinf(bound) else (seconds - lower) / (bound - lower)
-                return self.answered - below - (count - below) * part
+                return self.scored - below - (count - below) * part
             lower, below = bound, count
         return 0.0
 
@@ -80,20 +80,20 @@ def breach(suspect: Live, beside: Live, bounds: Bounds, *, excused: float = 0.0)
         rate = suspect.error_rate or 0.0
         return f"{rate:.1%} of {suspect.requests:,.0f} requests failed, more than {allowed:.1%}"
     now, before = suspect.p99, beside.p99
-    if now is None or before is None or min(suspect.answered, beside.answered) < FEWEST_REQUESTS:
+    if now is None or before is None or min(suspect.scored, beside.scored) < FEWEST_REQUESTS:
         return ""
     slow = suspect.slower_than(bounds.p99_ratio * before)
-    if sequential.exceeds(slow, suspect.answered, _SLOWEST) >= _EVIDENCE:
+    if sequential.exceeds(slow, suspect.scored, _SLOWEST) >= _EVIDENCE:
         return (
-            f"99 % of requests took up to {now * 1000:,.1f} ms, more than {bounds.p99_ratio:g} times the "
-            f"{before * 1000:,.1f} ms of the other version"
+            f"its p99 is {now * 1000:,.2f} ms a score, more than {bounds.p99_ratio:g} times the "
+            f"{before * 1000:,.2f} ms of the other version"
         )
     return ""
 
 
 def lacking(suspect: Live, beside: Live) -> str:
     """What keeps errors and latency from being judged; empty when nothing does."""
-    for who, count in (("new", min(suspect.requests, suspect.answered)), ("other", beside.answered)):
+    for who, count in (("new", min(suspect.requests, suspect.scored)), ("other", beside.scored)):
         if count < FEWEST_REQUESTS:
             return f"{count:,.0f} requests of the {who} version are too few to judge, it takes {FEWEST_REQUESTS}"
     return ""

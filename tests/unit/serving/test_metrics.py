@@ -126,6 +126,9 @@ def test_a_challengers_answers_and_shadows_have_their_own_latency(
                for route, variant in (("v1 predict", "challenger"), ("v1 predict", "mixed"),
                                       ("v1 predict", "champion"), ("shadow", "challenger"))}  # fmt: skip
     assert set(counted.values()) == {1}
+    scored = [value(metrics, "churn_scoring_duration_seconds_count", variant=one) for one in ("challenger", "champion")]
+    assert scored == [3, 2], "each score of one customer, also in a request of two and in the shadow"
+    assert 0 < value(metrics, "churn_scoring_duration_seconds_sum", variant="challenger") < 10
 
 
 def test_missing_and_unusual_values_are_counted_by_column(used: Metrics) -> None:

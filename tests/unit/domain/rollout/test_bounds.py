@@ -61,7 +61,7 @@ def test_errors_that_are_not_its_fault_are_excused() -> None:
 def test_a_tail_of_more_than_twice_the_other_is_a_breach() -> None:
     slow = took(900, 0, 100, 0)
     problem = breach(slow, QUICK, BOUNDS)
-    assert problem == ("99 % of requests took up to 91.0 ms, more than 2 times the 9.1 ms of the other version")
+    assert problem == ("its p99 is 91.00 ms a score, more than 2 times the 9.10 ms of the other version")
     assert breach(slow, QUICK, Bounds(p99_ratio=20)) == ""
 
 
