@@ -156,9 +156,7 @@ def redis_server() -> Iterator[str]:
 @contextmanager
 def prometheus_server(*targets: str) -> Iterator[str]:
     """Prometheus, which scrapes `host:port` targets each second; its URL."""
-    config = (
-        f"scrape_configs: [{{job_name: churn, scrape_interval: 1s, static_configs: [{{targets: {list(targets)}}}]}}]"
-    )
+    scraped = f"{{job_name: churn, scrape_interval: 1s, static_configs: [{{targets: {list(targets)}}}]}}"
     with tempfile.TemporaryDirectory(prefix="churn-prometheus-") as folder:
         file, address = Path(folder, "prometheus.yml"), f"127.0.0.1:{free_port()}"
         file.write_text(f"scrape_configs: [{scraped}]")
