@@ -43,12 +43,14 @@ class Refused(Exception):  # noqa: N818 - an answer, as such
 
 
 class Kfp:
-    """The server's state, and what it was asked. `before` and `after` are told of each call, and may break it."""
+    """The server's state, and what it was asked. `before` and `after` are told of each call, and may break it;
+    `token` is the one to sign in with, and `page` is answered to everything."""
 
     def __init__(self) -> None:
         self.url = ""
         self.page_size = 2
         self.token = ""
+        self.page = ""
         self.pipelines: dict[str, Answer] = {}
         self.versions: dict[str, Answer] = {}
         self.experiments: dict[str, Answer] = {}
@@ -220,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
             return
-        content = json.dumps(answer).encode()
+        content = (self.kfp.page or json.dumps(answer)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -22,6 +22,7 @@ _AGAIN = frozenset({404, 409, 429, 502, 503, 504})
 """Statuses after which looking once more may help: overload, or somebody else was quicker."""
 
 _REMEDIES = {
+    400: "in a KFP that several users share, give --namespace",
     401: f"{TOKEN} names the file of a token that KFP accepts",
     403: f"the token of {TOKEN} has to be allowed to change recurring runs; in a shared KFP give --namespace",
     404: "is it the address of KFP's API, version 2?",
@@ -43,7 +44,7 @@ def address(host: str) -> str:
 
 
 class Client:
-    """The calls that schedules need, on the real `kfp.Client`. Raises UserError, TryAgainError where that helps."""
+    """The generated APIs of the real `kfp.Client`, for `call`. Raises UserError, TryAgainError where that helps."""
 
     def __init__(self, host: str, namespace: str = "") -> None:
         """Signs in with the token in the file that KF_PIPELINES_SA_TOKEN_PATH names, or that a pod has, if any."""
@@ -60,6 +61,8 @@ class Client:
             # Without a namespace the client would ask which one it is in, and sleep between its attempts.
             self._kfp = kfp.Client(host, credentials=signed, namespace=namespace or "-")
         self.namespace = namespace or None
+        self.pipelines, self.uploads = self._kfp.pipelines, self._kfp.pipeline_uploads
+        self.experiments, self.recurring_runs = self._kfp.experiments, self._kfp.recurring_runs
 
     def pages(self, list_: Callable[..., Any], field: str, **arguments: Any) -> Iterator[Any]:
         """Everything that a list call of the generated API gives, page by page."""
@@ -83,7 +86,7 @@ class Client:
         import urllib3
 
         try:
-            return function(*positional, **arguments, _request_timeout=_SECONDS)
+            answer = function(*positional, **arguments, _request_timeout=_SECONDS)
         except kfp_server_api.ApiException as error:
             raise self._refusal(error.status or 0, error.reason, error.body) from None
         except urllib3.exceptions.HTTPError as error:
@@ -92,15 +95,16 @@ class Client:
             raise UserError("cannot be read", where=TOKEN, remedy=error.strerror or "") from None
         except (AttributeError, TypeError, ValueError):
             raise UserError("answers something else than KFP's API", where=self.host, remedy=_REMEDIES[404]) from None
-
-    def __getattr__(self, service: str) -> Any:
-        """The generated API of a service of `kfp.Client`: pipelines, pipeline_uploads, experiments, recurring_runs."""
-        return getattr(self._kfp, service)
+        # The client takes whatever it is given, a web page too, for an answer in which nothing is said.
+        if not str(self._kfp.pipelines.api_client.last_response.data).lstrip().startswith("{"):
+            raise UserError("answers something else than KFP's API", where=self.host, remedy=_REMEDIES[404])
+        return answer
 
     def _refusal(self, status: int, reason: str | None, body: Any) -> UserError:
         told = self._redacted(_message(body) or reason or "no reason")
         kind = TryAgainError if status in _AGAIN else UserError
-        return kind(f"KFP answers {status}: {told}", where=self.host, remedy=_REMEDIES.get(status, ""))
+        remedy = _REMEDIES.get(status, "") if status != 400 or "namespace" in told.lower() else ""
+        return kind(f"KFP answers {status}: {told}", where=self.host, remedy=remedy)
 
     def _redacted(self, told: str) -> str:
         """Without the token, should the other side, or a proxy, send back what it was sent."""

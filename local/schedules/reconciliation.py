@@ -169,7 +169,7 @@ class _Reconciler:
 
     def _upload(self, name: str, pipeline: str) -> str:
         made = self.client.call(
-            self.client.pipeline_uploads.upload_pipeline_version,
+            self.client.uploads.upload_pipeline_version,
             str(self.compiled[name]), name=self.versions[name], display_name=self.versions[name], pipelineid=pipeline,
         )  # fmt: skip
         return self._id(made.pipeline_version_id)

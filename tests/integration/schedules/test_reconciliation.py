@@ -303,5 +303,9 @@ def test_a_token_file_that_is_missing_is_named(kfp: Kfp, tmp_path: Path, monkeyp
 def test_where_nothing_answers_or_something_else_that_is_said(kfp: Kfp) -> None:
     with pytest.raises(UserError, match="does not answer"):
         reconcile(declared(nightly()), Client("http://127.0.0.1:1"), patience=AT_ONCE)
+    kfp.page = "<html>welcome</html>"
+    with pytest.raises(UserError, match="something else than KFP's API"):
+        bring_about(kfp, declared(nightly(enabled=False)))
+    kfp.page = ""
     with pytest.raises(UserError, match=r"404: Not Found .is it the address of KFP"):
         reconcile(declared(nightly()), Client(f"{kfp.url}/elsewhere"), patience=AT_ONCE)
