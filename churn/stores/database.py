@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK_S = 60.0
+"""How long one process waits for another that writes to the same SQLite file; the driver's five seconds are few."""
 _LOCK = 0x636875726E  # "churn": the number of PostgreSQL's advisory lock that migrations take turns by
 
 
@@ -25,6 +27,7 @@ def engine(url: str) -> Engine:
     file = sqlite_file(url)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        return create_engine(url, connect_args={"timeout": _LOCK_S})
     return create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1), pool_pre_ping=True)
 
 
