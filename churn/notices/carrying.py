@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,9 @@ from churn.notices.notice import Message
 
 DEADLINE_S = 60.0
 """What all channels together may take."""
+
+PAUSE_S = 0.5
+"""The longest pause before the first repetition; it doubles."""
 
 _ATTEMPTS = 3
 _PATIENCE_S = 5.0
@@ -95,7 +99,7 @@ def _attempts(channels: Channels, channel: Channel, message: Message, env: Mappi
                 return False, problem, False
             if error.again_s > _PATIENCE_S or attempt == _ATTEMPTS - 1:
                 break
-            time.sleep(error.again_s + random.uniform(0, 0.5 * 2**attempt))  # noqa: S311 - not for secrecy
+            time.sleep(error.again_s + random.uniform(0, PAUSE_S * 2**attempt))  # noqa: S311 - not for secrecy
         except Exception as error:  # noqa: BLE001 - a channel that fails in a new way must not silence the others
             return False, f"{type(error).__name__} while it was told", False
     return False, problem, True
@@ -113,7 +117,8 @@ def _deliver(channel: Channel, message: Message, secret: str) -> str:
 
 def _hidden(text: str, secret: str) -> str:
     """Without the secret, or a part of an address that is one, should a server have quoted it."""
-    for part in sorted({secret, *secret.split("/")}, key=len, reverse=True):
+    path = urlsplit(secret).path.strip("/")
+    for part in sorted({secret, path, *path.split("/")}, key=len, reverse=True):
         if len(part) >= _SHORTEST or part == secret != "":
             text = text.replace(part, "***")
     return text

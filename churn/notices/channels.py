@@ -178,10 +178,7 @@ def _converted(document: Any, path: Path) -> Document:
         found = _PLACE.fullmatch(str(error))
         assert found
         place = f"{path}: {found['place']}" if found["place"] else str(path)
-        problem = (
-            found["problem"].replace("Object", "it", 1) if found["problem"].startswith("Object") else found["problem"]
-        )
-        raise UserError(problem, place, "see 'Who is told' in the README") from error
+        raise UserError(found["problem"], place, "see 'Who is told' in the README") from error
 
 
 def _check(channel: Channel, where: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from churn.notices.notice import one_line
 
 TIMEOUT_S = 10.0
+"""How long a server may say nothing."""
 
 _SHOWN = 200
 
@@ -35,7 +36,7 @@ class _NoRedirects(HTTPRedirectHandler):
         return
 
 
-def post(address: str, document: dict[str, Any], accepted: int, timeout: float = TIMEOUT_S) -> None:
+def post(address: str, document: dict[str, Any], accepted: int) -> None:
     """Posts JSON. Raises UndeliveredError for every answer but `accepted`, and for none.
 
     What the server says is quoted, its address is not: it may be the secret."""
@@ -43,7 +44,7 @@ def post(address: str, document: dict[str, Any], accepted: int, timeout: float =
         address, msgspec.json.encode(document), {"Content-Type": "application/json", "User-Agent": "churn-notices"}
     )
     try:
-        with build_opener(_NoRedirects).open(request, timeout=timeout) as answer:
+        with build_opener(_NoRedirects).open(request, timeout=TIMEOUT_S) as answer:
             status = answer.status
     except HTTPError as error:
         raise _refused(error) from None

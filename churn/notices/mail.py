@@ -10,8 +10,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 
+from churn.notices import delivery
 from churn.notices.channels import Mail, is_loopback, mail_server
-from churn.notices.delivery import TIMEOUT_S, UndeliveredError, unreachable
+from churn.notices.delivery import UndeliveredError, unreachable
 from churn.notices.notice import Message, one_line
 
 _SUBJECT, _LINE = 200, 900
@@ -67,9 +68,9 @@ def _connected(channel: Mail, password: str) -> smtplib.SMTP:
     host, port, is_tls = mail_server(channel.server)
     context = ssl.create_default_context()
     if is_tls:
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=delivery.TIMEOUT_S, context=context)
     else:
-        server = smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+        server = smtplib.SMTP(host, port, timeout=delivery.TIMEOUT_S)
     try:
         if not is_tls and ((server.ehlo() and server.has_extn("starttls")) or not is_loopback(host)):
             server.starttls(context=context)
