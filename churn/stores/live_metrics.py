@@ -29,11 +29,16 @@ STALE_S = 180.0
 _DEADLINE_S = 10.0
 _LARGEST = 4 << 20
 
-_MODEL = 'max_over_time(churn_model_info{{model="{model}"}}[{window}s])'
-_OF_MODEL = "sum{by} (increase({counter}[{window}s]) and on (job, instance) " + _MODEL + ")"
+# `increase` alone would extrapolate: where two samples are all there is, it doubles them. So it is taken only of
+# counters that started anew within the window. The join keeps other models' predictors out.
+_GROWN = "last_over_time({counter}[{window}s]) - min_over_time({counter}[{window}s])"
+_OF_MODEL = (
+    f"sum{{by}} (({_GROWN} and resets({{counter}}[{{window}}s]) == 0 or increase({{counter}}[{{window}}s])) "
+    'and on (job, instance) max_over_time(churn_model_info{{model="{model}"}}[{window}s]))'
+)
 # 503 is of a store that is away or a server that leaves: no version's fault.
 _ERRORS = 'churn_requests_total{status=~"5..",status!="503",route!="shadow"}'
-_ANSWERED = 'churn_requests_total{variant=~"champion|challenger|mixed",status="200",route!="shadow"}'
+_ANSWERED = 'churn_requests_total{variant=~"champion|mixed",status="200",route!="shadow"}'
 _BY_CHALLENGER = {
     "split": 'churn_requests_total{variant=~"challenger|mixed",status="200",route!="shadow"}',
     "shadow": 'churn_requests_total{variant="challenger",status="200",route="shadow"}',
@@ -162,5 +167,5 @@ class Prometheus:
 
 
 def _grown(counter: str, model: str, window: Window, by: str) -> str:
-    """PromQL: `increase` takes care of counters that start anew; the join keeps other models' predictors out."""
+    """PromQL: by how much a counter of a model's predictors grew."""
     return _OF_MODEL.format(by=by, counter=counter, model=model, window=max(1, math.ceil(window.seconds)))
