@@ -13,9 +13,10 @@ def pipelines() -> dict[str, Any]:
     """Every pipeline by its name."""
     from pipelines.batch import batch
     from pipelines.monitoring import monitoring
+    from pipelines.retraining import retraining
     from pipelines.training import training
 
-    return {pipeline.name: pipeline for pipeline in (training, batch, monitoring)}
+    return {pipeline.name: pipeline for pipeline in (training, batch, monitoring, retraining)}
 
 
 def write(out: Path) -> list[Path]:
