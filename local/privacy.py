@@ -18,7 +18,7 @@ from churn.stores import files, objects
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.contracts import trained_under
 from churn.stores.privacy.customer import Customer
-from churn.stores.privacy.database import CustomerTables, LoggedPredictions, names_customers
+from churn.stores.privacy.database import CustomerTable, LoggedPredictions, ScoreTable, names_customers
 from churn.stores.privacy.folders import Copies, StepFiles, sources
 from churn.stores.privacy.ledger import Act, Erasure, Ledger
 from churn.stores.privacy.months import months
@@ -30,6 +30,7 @@ from churn.stores.privacy.stored import StoredTables
 from churn.stores.privacy.tables import Search
 from churn.stores.privacy.turns import turn
 from churn.stores.settings import Settings
+from components.close_batch.forgetting import PublishedScores
 from feature_repo import contracts as carried
 from feature_repo.forgetting.store import OnlineStore
 from serving.settings import ServingSettings
@@ -76,14 +77,18 @@ class Desk:
         self.ledger = Ledger(
             objects.open_store(settings), Act(self.customer.alias, by or getpass.getuser(), datetime.now(UTC))
         )
+        published = PublishedScores(settings, self.search)
         # The log first, since from then on it lets no more of the customer in, the spool behind it; the online store
-        # behind the files that it is filled from.
+        # behind the files that it is filled from. Published scores behind the store in which a batch has its shards:
+        # without them, no run publishes any more what it scored before.
         self.places: list[Place] = [
-            CustomerTables(settings.database, self.customer),
+            CustomerTable(settings.database, self.customer),
             LoggedPredictions(settings.database, self.customer),
             SpooledPredictions(serving.spool, settings.database, self.customer),
             LoadedOutcomes(settings.database, self.customer),
-            StoredTables(settings, self.search, self.ledger),
+            StoredTables(settings, self.search, self.ledger, published.covers),
+            published,
+            ScoreTable(settings.database, self.customer),
             StepFiles(settings, self.search, self.ledger),
             Copies(settings, self.search),
             OnlineStore(settings, self.customer, known),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,13 @@ class FolderStore:
     def exists(self, address: str) -> bool:
         """Whether the path is there."""
         return Path(address).exists()
+
+    def age_s(self, address: str) -> float | None:
+        """Since the file was last written."""
+        try:
+            return time.time() - Path(address).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def list(self, prefix: str = "") -> Sequence[str]:
         """All files below a folder of the store, staged ones left out."""

@@ -37,6 +37,9 @@ class ObjectStore(Protocol):
     def exists(self, address: str) -> bool:
         """Whether a file, or a whole folder, lies there."""
 
+    def age_s(self, address: str) -> float | None:
+        """Seconds since a file was stored; None where there is none."""
+
     def list(self, prefix: str = "") -> Sequence[str]:
         """Addresses of all files under a key prefix that ends at a `/`, in order."""
 

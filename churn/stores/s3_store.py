@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -90,6 +91,15 @@ class S3Store:
     def exists(self, address: str) -> bool:
         """Whether there is an object, or the manifest of a folder."""
         return any(self._s3.found(*split_s3(place)) is not None for place in (address, f"{address}/{MANIFEST}"))
+
+    def age_s(self, address: str) -> float | None:
+        """By the server's clock when it was uploaded, and by this machine's now."""
+        bucket, key = split_s3(address)
+        try:
+            stat = self._s3.call(bucket, key, partial(self._s3.client.stat_object, bucket, key))
+        except MissingObjectError:
+            return None
+        return time.time() - stat.last_modified.timestamp() if stat.last_modified else 0.0
 
     def list(self, prefix: str = "") -> Sequence[str]:
         """All objects under a key prefix; manifests are not counted."""

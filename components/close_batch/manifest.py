@@ -25,3 +25,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Listed, ...]
     quarantine: tuple[Listed, ...]
     summary: Summary
+
+
+def encoded(manifest: Manifest) -> bytes:
+    """The manifest as it lies there."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)

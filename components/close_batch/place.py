@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from churn.stores import files
+from churn.stores import files, turns
 from churn.stores.addresses import is_s3, split_s3
 from churn.stores.digests import sha256_of_file
 from churn.stores.s3 import S3
@@ -48,7 +48,13 @@ class Place(Protocol):
         """The file on this machine, to read only; a copy below `scratch` where it lies elsewhere."""
 
     def held(self) -> AbstractContextManager[None]:
-        """Lets no other run change the place meanwhile, where there is a way to hold it."""
+        """Lets nobody else who has the same folder, or the same database, change the place meanwhile."""
+
+    def is_there(self) -> bool:
+        """Whether there is such a folder, or bucket, from here."""
+
+    def clear(self) -> None:
+        """Removes what a killed run has half written, from a place that is held."""
 
 
 def open_place(settings: Settings, out: str) -> Place:
@@ -116,6 +122,14 @@ class InFolder:
         with files.locked(Path(self.root, ".lock")):
             yield
 
+    def is_there(self) -> bool:
+        """Whether the folder is."""
+        return Path(self.root).is_dir()
+
+    def clear(self) -> None:
+        """Removes what was written aside."""
+        files.remove(self._staging)
+
 
 class OnS3:
     """Objects below a prefix; the manifest is written on the condition that nobody else has written it since."""
@@ -123,6 +137,7 @@ class OnS3:
     def __init__(self, root: str, settings: Settings) -> None:
         self.root = root.rstrip("/")
         self._s3 = S3(settings.s3)
+        self._database = settings.database
         self._etags: dict[str, str | None] = {}
 
     def put(self, path: Path, name: str, digest: str) -> None:
@@ -170,8 +185,17 @@ class OnS3:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """S3 has no lock: see `replace`."""
-        yield
+        """S3 has no lock, but the database has. For those with another one, see `replace`."""
+        with turns.held(self._database, f"scores below {self.root}"):
+            yield
+
+    def is_there(self) -> bool:
+        """Whether the bucket is."""
+        bucket, _ = split_s3(self.root)
+        return self._s3.call(bucket, "", partial(self._s3.client.bucket_exists, bucket))
+
+    def clear(self) -> None:
+        """What is uploaded appears whole or not at all."""
 
     def _at(self, name: str) -> tuple[str, str]:
         return split_s3(f"{self.root}/{name}")

@@ -20,10 +20,11 @@ from churn.stores.digests import sha256_of_file
 from churn.stores.objects import ObjectStore
 from churn.stores.scores import Upserted
 from churn.stores.settings import Settings
+from components.close_batch import published
 from components.close_batch.comparison import compare, previous
-from components.close_batch.manifest import Listed, Manifest
+from components.close_batch.manifest import Listed, Manifest, encoded
 from components.close_batch.place import MANIFEST, Place, open_place, partition
-from components.close_batch.summary import SHARES, Summary, Tally, curve
+from components.close_batch.summary import Summary, Tally, figures
 from components.score.plan import FORMAT, Done, Fault, File, Plan
 from components.score.room import room
 from components.score.step import finished, open_bundle
@@ -73,13 +74,14 @@ def close(settings: Settings, plan: Plan, digests: Sequence[str]) -> Closed:
     a full disk; running again goes on from there."""
     store = objects.open_store(settings)
     bundle = open_bundle(settings, plan)
-    done = _all(store, plan, digests)
-    faults = _faults(done)
-    _refuse_too_many(bundle.contract, plan, done, faults)
     place = open_place(settings, plan.out)
-    run = _Run(plan, bundle.contract, bundle.manifest, done, place)
     with room(plan.out), files.staged(settings.home / ".staging") as scratch, place.held():
         scratch.mkdir()
+        done = _all(store, plan, digests)  # asked now: whoever held the place may have erased a customer from them
+        faults = _faults(done)
+        _refuse_too_many(bundle.contract, plan, done, faults)
+        run = _Run(plan, bundle.contract, bundle.manifest, done, place)
+        published.remember(store, plan.out)
         former = place.read(run.prefix + MANIFEST)
         _publish(store, run)
         tally = Tally()
@@ -87,7 +89,7 @@ def close(settings: Settings, plan: Plan, digests: Sequence[str]) -> Closed:
             settings.database, plan.model, dt.date.fromisoformat(plan.as_of), plan.version, _batches(store, run, tally)
         )
         found = _summary(run, tally, faults, scratch)
-        place.replace(run.prefix + MANIFEST, _encoded(_manifest(run, found)), former)
+        place.replace(run.prefix + MANIFEST, encoded(_manifest(run, found)), former)
         _sweep(store, run)
     return Closed(f"{place.root}/{run.prefix}", found, written)
 
@@ -186,17 +188,10 @@ def _summary(run: _Run, tally: Tally, faults: tuple[Fault, ...], scratch: Path) 
         scored=tally.rows,
         quarantined=plan.rows - tally.rows,
         faults=faults,
-        mean_probability=tally.mean,
-        contacted=tally.contacted,
         threshold=run.manifest.threshold,
         bounds=run.manifest.risk,
-        risk=tally.risk(),
-        recommendations=tally.most_frequent(),
-        histogram=tally.histogram(),
-        top=tuple(tally.top(share, costs) for share in SHARES),
-        best=tally.best(costs),
-        curve=curve(tally, costs),
         costs=costs,
+        **figures(tally, costs),
         comparison=compare(run.place, before, parts, scratch) if before else None,
     )
 
@@ -214,10 +209,6 @@ def _manifest(run: _Run, found: Summary) -> Manifest:
 
 def _listed(files: dict[str, File]) -> tuple[Listed, ...]:
     return tuple(Listed(name, file.rows, file.bytes, file.digest) for name, file in files.items())
-
-
-def _encoded(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
 def _sweep(store: ObjectStore, run: _Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +18,8 @@ from components.score.plan import Fault
 _BINS = 20_000
 SHOWN = 40
 """Bars of the histogram that people see."""
+COUNTED = ("probability", "decision", "risk", "recommendation")
+"""The columns of scores that are counted."""
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 Vector = npt.NDArray[np.float64]
@@ -107,7 +110,7 @@ class Tally:
     recommendations: dict[str, int] = field(default_factory=dict)
 
     def add(self, table: pa.Table) -> None:
-        """A table with `probability`, `decision`, `risk` and `recommendation`."""
+        """A table with the columns of `COUNTED`."""
         p = np.asarray(table["probability"].to_numpy(), np.float64)
         bins = np.minimum((p * _BINS).astype(np.int64), _BINS - 1)
         self.counts += np.bincount(bins, minlength=_BINS)
@@ -170,6 +173,28 @@ class Tally:
         lowest = self.sums[::-1][place] / within
         share = round(count / self.rows, 6)
         return Contacting(count, share, round(float(above - part), 2), round(float(lowest), 5))
+
+
+def figures(tally: Tally, costs: Costs) -> dict[str, Any]:
+    """What a summary has of the scores themselves, by field."""
+    return {
+        "mean_probability": tally.mean,
+        "contacted": tally.contacted,
+        "risk": tally.risk(),
+        "recommendations": tally.most_frequent(),
+        "histogram": tally.histogram(),
+        "top": tuple(tally.top(share, costs) for share in SHARES),
+        "best": tally.best(costs),
+        "curve": curve(tally, costs),
+    }
+
+
+def recounted(found: Summary, tally: Tally, rows: int) -> Summary:
+    """The summary of what is left when rows were erased: `rows` in all, those of `tally` scored.
+
+    Faults and the comparison with the run before stay what they were on the day of the run."""
+    counts = {"rows": rows, "scored": tally.rows, "quarantined": rows - tally.rows}
+    return msgspec.structs.replace(found, **counts, **figures(tally, found.costs))
 
 
 def curve(tally: Tally, costs: Costs) -> tuple[tuple[float, float], ...]:

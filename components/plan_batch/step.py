@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import groupby
+from pathlib import PurePosixPath
 
 import msgspec
 import pyarrow.parquet as pq
@@ -13,16 +15,19 @@ from churn.domain.errors import UserError
 from churn.stores import addresses, files, objects
 from churn.stores.addresses import redacted
 from churn.stores.digests import sha256_of_file
+from churn.stores.privacy.ledger import key_of
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant, checked_model
 from churn.stores.traffic_store import open_traffic
 from components.ingest.step import as_of_time
 from components.plan_batch import table
-from components.score.plan import Plan, cut
+from components.score.plan import WORK, Plan, cut
 from components.score.room import room
 
 ROWS_A_SHARD = 1_000_000
 MOST_SHARDS = 1_000
+LEFT_BEHIND_S = 24 * 3600
+"""Age after which what a run has scored and not published is taken for one that was killed, and not taken up again."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -40,6 +45,7 @@ class Asked(msgspec.Struct, frozen=True):
 def plan(settings: Settings, asked: Asked) -> Plan:
     """Fixes the champion, takes the snapshot, cuts it. The same again is the same plan, whatever the time of day.
 
+    What killed runs of this model have left in the object store for a day is removed, if it is not of this plan.
     Raises UserError without a champion, for what is no table of its contract, for an empty one, and for a full disk."""
     stamp = datetime.fromisoformat(as_of_time(asked.as_of))
     if not 0 <= asked.shards <= MOST_SHARDS:
@@ -55,7 +61,7 @@ def plan(settings: Settings, asked: Asked) -> Plan:
         metadata = pq.read_metadata(temporary)
         groups = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
         address = objects.open_store(settings).put_file(temporary, f"snapshots/{digest}.parquet")
-    return Plan(
+    found = Plan(
         model=asked.model,
         version=champion.version,
         digest=champion.digest,
@@ -70,6 +76,18 @@ def plan(settings: Settings, asked: Asked) -> Plan:
         reasons=asked.reasons,
         out=_out(settings, asked),
     )
+    _sweep(settings, found)
+    return found
+
+
+def _sweep(settings: Settings, own: Plan) -> None:
+    """Scores of customers should not lie where nobody will ever ask for them."""
+    store = objects.open_store(settings)
+    keys = [(key_of(store, address) or "", address) for address in store.list(f"{WORK}/{own.model}/")]
+    for work, found in groupby(keys, lambda one: str(PurePosixPath(one[0]).parent)):
+        ages = (store.age_s(address) for _, address in found)
+        if work != own.work and all(age is None or age > LEFT_BEHIND_S for age in ages):
+            store.delete(store.address(work))
 
 
 def _champion(settings: Settings, model: str) -> Variant:

@@ -10,6 +10,10 @@ FORMAT = 1
 """Of what the parts hold; another one and a rerun takes up nothing of the former."""
 
 
+WORK = "batch"
+"""Where finished shards lie in the object store, by model, date and run, until the run is closed."""
+
+
 class Shard(msgspec.Struct, frozen=True):
     """Rows of the snapshot, from `first` (0 is the first) up to and without `end`."""
 
@@ -49,7 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def work(self) -> str:
         """The object store's key of the folder where finished shards lie until the run is closed."""
-        return f"batch/{self.model}/{self.as_of}/{self.id[:32]}"
+        return f"{WORK}/{self.model}/{self.as_of}/{self.id[:32]}"
 
 
 class Fault(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from churn.domain import parsing
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
-from churn.stores.prediction_log.pseudonyms import Pseudonyms
+from churn.stores.prediction_log.pseudonyms import Pseudonyms, entity_key
 
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 
@@ -19,7 +19,8 @@ class Customer:
     """`text` is the id under contracts whose key is text, `integer` the one under those that count; None if it is none.
 
     `pseudonyms` is every name the customer may have in the prediction log, none where there is no key for them;
-    `alias` the one they have in the ledger."""
+    `alias` the one they have in the ledger. `texts` and `integers` are all that a key column may call them by: rows of
+    the log that became a training set stand under keys made of their pseudonyms."""
 
     def __init__(self, given: str, names: Pseudonyms | None) -> None:
         """Raises UserError when nothing is given."""
@@ -32,6 +33,9 @@ class Customer:
         spelled = dict.fromkeys((usual, self.text))
         self.pseudonyms = tuple(names.pseudonym(one) for one in spelled) if names else ()
         self.alias = self.pseudonyms[0].hex() if names else ""
+        self.texts = (self.text, *(str(entity_key(one, integer=False)) for one in self.pseudonyms))
+        known = () if self.integer is None else (self.integer,)
+        self.integers = (*known, *(int(entity_key(one, integer=True)) for one in self.pseudonyms))
 
     def __repr__(self) -> str:
         return f"Customer({self.alias})"
@@ -39,10 +43,8 @@ class Customer:
     def among(self, values: pa.Array) -> pa.Array:
         """Which values (bool) of a key column of ours name the customer: typed as the contract types the key."""
         if pa.types.is_integer(values.type):
-            wanted = None if self.integer is None else pa.scalar(self.integer, pa.int64())
-        else:
-            wanted = pa.scalar(self.text)
-        return _equal(values, wanted)
+            return pc.is_in(values.cast(pa.int64()), pa.array(self.integers, pa.int64()))
+        return pc.is_in(values.cast(pa.string()), pa.array(self.texts))
 
     def among_source(self, contract: Contract, values: pa.Array) -> pa.Array:
         """The same for a key column as it came from its source, read as the contract reads it."""
@@ -53,9 +55,3 @@ class Customer:
     def among_pseudonyms(self, values: pa.Array) -> pa.Array:
         """The same for a column of the prediction log's pseudonyms."""
         return pc.is_in(values, pa.array(self.pseudonyms, values.type))
-
-
-def _equal(values: pa.Array, wanted: pa.Scalar | None) -> pa.Array:
-    if wanted is None:
-        return pa.repeat(pa.scalar(value=False), len(values))
-    return pc.fill_null(pc.equal(values, wanted), fill_value=False)

@@ -19,48 +19,70 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-_TABLES = {"customers": '"customerID"', "scores": "customer"}
-"""Tables by the column that names the customer in them, as text."""
-
 _LOG = "predictions"
 
+WITH_CUSTOMERS = {
+    *("customers", "scores"),
+    *(_LOG, "prediction_erasures"),  # the latter says of whom nothing is let in any more, and by a pseudonym alone
+    *("outcomes", "outcome_history"),
+}
+"""The tables in which customers are, each the concern of a place."""
 
-class CustomerTables:
-    """The tables that hold customers by their id, one row or more each: whom a training may read, and scores."""
+WITHOUT_CUSTOMERS = {
+    *("prediction_layouts", "drift_reports", "model_performance"),
+    *("leases", "retrainings", "notices", "notice_queue", "rollout_decisions"),
+    "churn_schema_version",
+}
+"""The others: what they hold is about models, and leads to nobody."""
 
-    name = "database"
+
+class _ById:
+    """A table that holds customers by their id, as text in `column`; one row or more each."""
+
+    name: str
+    table: str
+    column: str
 
     def __init__(self, url: str, customer: Customer) -> None:
-        self._url, self._ids = url, sorted({customer.text, str(customer.integer or customer.text)})
+        usual = customer.text if customer.integer is None else str(customer.integer)
+        self._url, self._ids = url, sorted({customer.text, usual})
 
     def find(self) -> Iterator[Held]:
-        """Tables with rows."""
+        """The table, when there are rows."""
         with database(self._url) as asked:
-            for table, among in self._tables():
-                found = asked.run(f"SELECT count(*) FROM {table} WHERE {among}", self._ids, table)
-                if found and found[0][0]:
-                    yield Held(self.name, table, int(found[0][0]))
+            found = asked.run(f"SELECT count(*) FROM {self.table} WHERE {self._among()}", self._ids, self.table)
+        if found and found[0][0]:
+            yield Held(self.name, self.table, int(found[0][0]))
 
     def erase(self) -> Iterator[Held]:
         """Deletes the rows."""
         with database(self._url) as asked:
-            gone = {
-                table: len(asked.run(f"DELETE FROM {table} WHERE {among} RETURNING 1", self._ids, table))
-                for table, among in self._tables()
-            }
-        yield from (Held(self.name, table, rows) for table, rows in gone.items() if rows)
+            gone = asked.run(f"DELETE FROM {self.table} WHERE {self._among()} RETURNING 1", self._ids, self.table)
+        if gone:
+            yield Held(self.name, self.table, len(gone))
 
     def rows(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """The rows by column."""
         with database(self._url) as asked:
-            for table, among in self._tables():
-                found = asked.run(f"SELECT * FROM {table} WHERE {among}", self._ids, table)
-                if found:
-                    yield table, [dict(zip(asked.columns, row, strict=True)) for row in found]
+            found = asked.run(f"SELECT * FROM {self.table} WHERE {self._among()}", self._ids, self.table)
+            named = [dict(zip(asked.columns, row, strict=True)) for row in found]
+        if named:
+            yield self.table, named
 
-    def _tables(self) -> Iterator[tuple[str, str]]:
-        marks = ", ".join(["%s"] * len(self._ids))
-        yield from ((table, f"{column} IN ({marks})") for table, column in _TABLES.items())
+    def _among(self) -> str:
+        return f"{self.column} IN ({', '.join(['%s'] * len(self._ids))})"
+
+
+class CustomerTable(_ById):
+    """Whom a training may read."""
+
+    name, table, column = "database", "customers", '"customerID"'
+
+
+class ScoreTable(_ById):
+    """What applications read. Erased after the published scores, which a run holds while it writes this table too."""
+
+    name, table, column = "scores", "scores", "customer"
 
 
 class LoggedPredictions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -37,12 +37,16 @@ class _Unit(NamedTuple):
 
 
 class StoredTables:
-    """The object store, whatever it lies on. Fetched content is read in a scratch folder and not kept."""
+    """The object store, whatever it lies on. Fetched content is read in a scratch folder and not kept.
+
+    Addresses that are `elsewhere` belong to another place: what is published is not for this one to rename."""
 
     name = "object store"
 
-    def __init__(self, settings: Settings, search: Search, ledger: Ledger) -> None:
-        self._settings, self._search, self._ledger = settings, search, ledger
+    def __init__(
+        self, settings: Settings, search: Search, ledger: Ledger, elsewhere: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._settings, self._search, self._ledger, self._elsewhere = settings, search, ledger, elsewhere
 
     def find(self) -> Iterator[Held]:
         """Objects with the customer's rows; and, with none, those that cannot be searched."""
@@ -88,7 +92,8 @@ class StoredTables:
 
     def _keys(self) -> list[str]:
         store = objects.open_store(self._settings)
-        keys = [key for key in (key_of(store, address) for address in store.list()) if key]
+        found = (key_of(store, address) for address in store.list() if not self._elsewhere(address))
+        keys = [key for key in found if key]
         return [key for key in keys if key.endswith(_TABLES) and PurePosixPath(key).parts[0] not in _WITHOUT_KEYS]
 
     @contextmanager

@@ -29,6 +29,9 @@ _TIME, _ROW_HASH = "event_timestamp", "entity_id"
 _SCORED, _SCORES = "id", {"probability", "decision", "risk"}
 """How a batch calls the first column of its scores, and some of those behind it: they need not have a date."""
 
+_LOGGED, _LOG = "customer", {"record", "row", "predicted_at"}
+"""How the prediction log calls its column of pseudonyms, and some of those beside it, where it lies in files."""
+
 
 class Form(Enum):
     """Who named the columns: a step by the contract, key and event timestamp first; or the table's source."""
@@ -66,17 +69,22 @@ class Search:
             names = columns(path)
         except (pa.ArrowException, OSError, UnicodeError, csv.Error):
             return Lack.BROKEN
-        if form is Form.OWN and (names[1:2] == [_TIME] or (names[:1] == [_SCORED] and set(names) >= _SCORES)):
+        is_own = names[1:2] == [_TIME] or (names[:1] == [_SCORED] and set(names) >= _SCORES)
+        if is_own and form is Form.OWN:
             return self._own(names[0])
+        if set(names) >= {_LOGGED, *_LOG}:
+            return self.logged()
         readers = [contract for contract in self.contracts if _sources(contract) <= set(names)]
         keyed = {contract.source_of(contract.key.column): contract for contract in readers if contract.key}
         if keyed:
             return Finder(tuple(keyed), lambda batch: _any(self._in_source(keyed, batch)))
-        return Lack.NO_KEY if readers else Lack.UNKNOWN
+        if readers:
+            return Lack.NO_KEY
+        return self._own(names[0]) if is_own else Lack.UNKNOWN  # a copy lies under another name
 
     def logged(self) -> Finder:
         """How to find the customer in archived predictions."""
-        return Finder(("customer",), lambda batch: self.customer.among_pseudonyms(batch.column("customer")))
+        return Finder((_LOGGED,), lambda batch: self.customer.among_pseudonyms(batch.column(_LOGGED)))
 
     def _own(self, key: str) -> Finder | Lack:
         if key == _ROW_HASH and not any(one.key and one.key.column == key for one in self.contracts):
@@ -166,7 +174,8 @@ def _chunks(lines: Iterator[T]) -> Iterator[list[T]]:
 
 
 def _sources(contract: Contract) -> set[str]:
-    special = (contract.key, contract.event_timestamp, contract.target)
+    """The columns by which a table is known to be the contract's; to be scored, none needs an outcome."""
+    special = (contract.key, contract.event_timestamp)
     return {contract.source_of(name) for name in (*(part.column for part in special if part), *contract.columns)}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,6 @@ from feature_repo.online import OnlineFeatures
 from tests.training import LOGISTIC, telco
 from tests.unit.stores.prediction_log.samples import LAYOUT, record
 
-ROOT = Path(__file__).parents[3]
 CANARY = "7590-CANARY"
 OTHER = "0001-STAYS"
 WHEN = datetime(2026, 6, 1, tzinfo=UTC)
@@ -86,28 +85,56 @@ class Home:
         """All that is in the log."""
         return [row for batch in read(self.settings.database, Query()) for row in batch.to_pylist()]
 
-    def leave_in_spool(self, rows: int, customers: str, request: str = "") -> None:
-        """What a process leaves behind that was killed before it could reach its database; `name` is the canary's."""
-        done = self.python(
-            f"""
-import os, signal
-from pathlib import Path
-from churn.stores.prediction_log.pseudonyms import Pseudonyms
-from tests.unit.stores.prediction_log.samples import log, record
-name = Pseudonyms.load(Path({str(self.settings.home / "keys/log")!r})).pseudonym({CANARY!r})
-ours = log("sqlite:////nonexistent/churn.db", Path({str(self.spool)!r}), durability="durable")
-ours.append(record({rows}, customers={customers}, request_id={request!r}))
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr
+    def leave_in_spool(self, rows: int, customers: list[bytes | None], request: str = "") -> None:
+        """What a process leaves behind that was killed before it could reach its database."""
 
-    def python(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Runs a script in a process of its own, with this home's settings."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            [sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        def log() -> None:
+            options = LogOptions("sqlite:////nonexistent/churn.db", self.spool, durability="durable")
+            ours = PredictionLog(options)
+            ours.add_layout(LAYOUT)
+            ours.append(record(rows, customers=customers, request_id=request))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        assert ended(log) == -signal.SIGKILL
+
+
+def ended(work: Callable[[], object]) -> int:
+    """How a process of its own ends (below 0: by which signal) that does this; forked, so that it imports nothing."""
+    return joined(begun(work))
+
+
+def begun(work: Callable[[], object]) -> int:
+    """The same, and not waited for; its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 - whatever it is, the child must not go on as if it were pytest
+        traceback.print_exc()
+        os._exit(1)
+
+
+def joined(child: int) -> int:
+    """How it ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(owner: type, name: str, work: Callable[[], object], call: int = 1) -> None:
+    """Does this in a process that is killed when it is about to call a method for the so manyeth time."""
+    whole, calls = getattr(owner, name), itertools.count(1)
+
+    def kill(*given: Any) -> Any:
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*given)
+
+    def die() -> None:
+        setattr(owner, name, kill)
+        work()
+
+    assert ended(die) == -signal.SIGKILL
 
 
 @dataclass

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -19,19 +15,21 @@ import pytest
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.digests import sha256_of_file
+from churn.stores.folder_store import FolderStore
 from churn.stores.prediction_log import schema
 from churn.stores.privacy import ledger
 from churn.stores.privacy.customer import Customer
+from churn.stores.privacy.folders import StepFiles
+from churn.stores.privacy.ledger import Ledger
 from churn.stores.settings import Settings
-from components.train.options import Options
-from components.train.step import Artifacts, train
+from components.train.data import Source, join
 from feature_repo.forgetting.store import OnlineStore
 from feature_repo.materialisation import materialise
 from feature_repo.online import Known, Unknown
 from feature_repo.training import training_set
 from local import main, privacy
 from tests.integration.feature_repo import samples
-from tests.integration.privacy.household import CANARY, OTHER, ROOT, WHEN, Home, Household
+from tests.integration.privacy.household import CANARY, OTHER, WHEN, Home, Household, begun, joined, killed_at
 from tests.unit.stores.prediction_log.samples import record
 
 
@@ -99,18 +97,13 @@ def test_who_holds_the_old_address_finds_what_it_became(household: Household) ->
         objects.fetch(household.settings, f"{features}/raw2.parquet")
 
 
-def test_the_pipeline_trains_on_what_is_left(embedded: Household, tmp_path: Path) -> None:
+def test_the_pipeline_trains_on_what_is_left(embedded: Household) -> None:
+    """What the train step fits its candidates on, and then names in `scored`."""
     privacy.erase(CANARY)
-    artifacts = Artifacts(
-        entities=embedded.run / "transform/entities",
-        features=embedded.transformed.features,
-        snapshot=embedded.ingested.digest,
-        bundle=tmp_path / "bundle",
-        scored=tmp_path / "scored",
-    )
-    done = train(embedded.settings, embedded.contract, artifacts, Options(), lambda _: None)
-    assert done.rows == 398
-    assert CANARY not in pq.read_table(tmp_path / "scored")["customer_id"].to_pylist()
+    source = Source(embedded.transformed.features, embedded.ingested.digest)
+    data = join(embedded.settings, embedded.contract, embedded.run / "transform/entities", source)
+    assert len(data.table) == 398
+    assert CANARY not in data.keys.to_pylist()
     assert embedded.mentions() == []
 
 
@@ -132,22 +125,12 @@ def test_the_ledger_knows_who_when_and_what_became_of_what_but_no_id(household: 
 
 @pytest.mark.parametrize("moment", ["put", "noted", "deleted"])
 def test_what_is_killed_half_way_is_completed_by_the_next(embedded: Household, moment: str) -> None:
-    place, name = {
-        "put": ("churn.stores.privacy.ledger.Ledger", "moved"),
-        "noted": ("churn.stores.folder_store.FolderStore", "delete"),
-        "deleted": ("churn.stores.privacy.folders.StepFiles", "erase"),
+    owner, name = {
+        "put": (Ledger, "moved"),
+        "noted": (FolderStore, "delete"),
+        "deleted": (StepFiles, "erase"),
     }[moment]
-    module, _, kind = place.rpartition(".")
-    done = embedded.python(
-        f"""
-import os, signal
-from {module} import {kind}
-{kind}.{name} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-from local import privacy
-privacy.erase({CANARY!r})
-"""
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed_at(owner, name, lambda: privacy.erase(CANARY))
 
     assert not privacy.erase(CANARY).left
     assert embedded.mentions() == []
@@ -167,7 +150,7 @@ def test_predictions_on_their_way_do_not_arrive(home: Home) -> None:
     running = home.log(durability="durable", ship_s=3600.0, adopt_s=3600.0)
     time.sleep(0.2)
     running.append(record(2, customers=[home.pseudonym(), home.pseudonym(OTHER)]))
-    home.leave_in_spool(3, "[name, None, name]")
+    home.leave_in_spool(3, [home.pseudonym(), None, home.pseudonym()])
     shipped = threading.Timer(1.0, running.close)
     shipped.start()
     done = privacy.erase(CANARY)
@@ -195,15 +178,12 @@ def test_a_writer_that_began_before_the_erasure_brings_nobody_back(on_servers: H
 
 
 def test_erasures_at_once_take_turns(embedded: Household) -> None:
-    script = f"from local import privacy; print(len(privacy.erase({CANARY!r}).left))"
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    assert [(*process.communicate(), process.returncode) for process in running] == [("0\n", "", 0)] * 2
+
+    def erase() -> None:
+        assert privacy.erase(CANARY).left == []
+
+    running = [begun(erase) for _ in range(2)]
+    assert [joined(process) for process in running] == [0, 0]
     assert embedded.mentions() == []
 
 
@@ -287,7 +267,9 @@ def test_an_upload_that_did_not_end_is_deleted(on_servers: Home, tmp_path: Path)
     assert store.exists(loose)
 
 
-def test_a_batch_that_is_not_closed_begins_anew_and_its_published_scores_are_named(home: Home, tmp_path: Path) -> None:
+def test_a_batch_that_is_not_closed_begins_anew_and_what_no_manifest_names_is_deleted(
+    home: Home, tmp_path: Path
+) -> None:
     store = objects.open_store(home.settings)
     scores = {"id": [OTHER, CANARY], "probability": [0.1, 0.2], "decision": [False, True], "risk": ["low", "high"]}
     pq.write_table(pa.table(scores), tmp_path / "part.parquet")
@@ -298,7 +280,9 @@ def test_a_batch_that_is_not_closed_begins_anew_and_its_published_scores_are_nam
     store.put_file(tmp_path / "part.parquet", published)
     done = privacy.erase(CANARY)
     assert store.list("batch/") == []
-    assert [(held.where, held.rows) for held in done.left] == [(published, 1)]
+    assert [address for address in store.list("scores/") if not address.endswith(".lock")] == []
+    assert [held.rows for held in done.erased if held.place == "published scores"] == [1]
+    assert done.left == []
 
 
 def _logged(home: Home) -> list[bytes | None]:

@@ -19,7 +19,7 @@ def test_everything_that_is_held_is_in_one_document(household: Household, tmp_pa
     household.predicted(0, 40, features=matrix((12, 70.35, 1), (3, 1, 0)))
     household.demonstrate()
     privacy.archive(30)
-    household.leave_in_spool(2, "[None, name]", "on its way")
+    household.leave_in_spool(2, [None, household.pseudonym()], "on its way")
 
     done = privacy.export(CANARY, tmp_path / "out")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import signal
 import time
 from typing import Any
 
@@ -14,9 +13,9 @@ import pytest
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.privacy.months import Due, after, month_of, months
-from churn.stores.privacy.retention import retain
+from churn.stores.privacy.retention import Archive, retain
 from local import privacy
-from tests.integration.privacy.household import CANARY, DAY_S, OTHER, Home
+from tests.integration.privacy.household import CANARY, DAY_S, OTHER, Home, killed_at
 from tests.unit.stores.prediction_log.samples import matrix, record
 
 NOW = dt.datetime(2026, 11, 20, 15, 30, tzinfo=dt.UTC)
@@ -79,34 +78,13 @@ def test_months_that_are_over_are_dropped_and_those_to_come_are_there(on_servers
     assert {f"predictions_y{after(month, ahead):%Ym%m}" for ahead in range(4)} <= left
 
 
-@pytest.mark.parametrize(
-    ("place", "name"),
-    [("months._{kind}", "drop"), ("retention.Archive", "_publish"), ("retention.Archive", "_set_down")],
-)
-def test_a_kill_loses_nothing_and_doubles_nothing(home: Home, place: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["drop", "_publish", "_set_down"])
+def test_a_kill_loses_nothing_and_doubles_nothing(home: Home, name: str) -> None:
     logged(home, *[BEFORE - dt.timedelta(days=days) for days in (1, 2, 31)])
     logged(home, BEFORE - dt.timedelta(days=1), version=4)
     before = home.logged()
-    kind = "Postgres" if "postgresql" in home.settings.database else "Sqlite"
-    module, _, owner = place.format(kind=kind).partition(".")
-    killed = home.python(
-        f"""
-import datetime as dt, os, signal
-from churn.stores.privacy import {module}
-from churn.stores.privacy.retention import retain
-from churn.stores.settings import Settings
-once = []
-def kill(*given):
-    once.append(given)
-    if len(once) > 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*given)
-whole = {module}.{owner}.{name}
-{module}.{owner}.{name} = kill
-retain(Settings.load(), 90, dt.datetime.fromisoformat({NOW.isoformat()!r}))
-"""
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    owner = type(months(home.settings.database)) if name == "drop" else Archive
+    killed_at(owner, name, lambda: retain(home.settings, 90, NOW), call=2)
 
     retain(home.settings, 90, NOW)
     assert home.logged() == []
@@ -157,16 +135,7 @@ def test_erased_from_the_archive_is_erased(home: Home) -> None:
 
 def test_an_erasure_decides_about_what_a_killed_run_left_first(on_files: Home) -> None:
     on_files.predicted(40, 41)
-    killed = on_files.python(
-        """
-import os, signal
-from churn.stores.privacy import months
-months._Sqlite.drop = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-from local import privacy
-privacy.archive(30)
-"""
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed_at(type(months(on_files.settings.database)), "drop", lambda: privacy.archive(30))
     assert objects.open_store(on_files.settings).list("archive/pending/")
     privacy.erase(CANARY)
     assert not objects.open_store(on_files.settings).list("archive/")
