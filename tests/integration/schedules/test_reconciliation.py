@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from churn.domain.errors import UserError
 from churn.stores.retry import Backoff
-from local import packages
+from local import main, packages
 from local.schedules import declaration
 from local.schedules.client import Client
 from local.schedules.declaration import Declaration
@@ -309,3 +310,18 @@ def test_where_nothing_answers_or_something_else_that_is_said(kfp: Kfp) -> None:
     kfp.page = ""
     with pytest.raises(UserError, match=r"404: Not Found .is it the address of KFP"):
         reconcile(declared(nightly()), Client(f"{kfp.url}/elsewhere"), patience=AT_ONCE)
+
+
+def test_the_command_prints_one_document_or_a_line_a_step(kfp: Kfp, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main._run(["pipeline", "schedule", "--host", kfp.url, "--dry-run"]) == 0
+    told = capfd.readouterr()
+    assert "create pipeline    batch: there is none of this name\n" in told.out
+    assert "batch-telco: batch at 0 0 2 * * *, version batch-" in told.out
+    assert told.err == "nothing was done: this was a dry run\n"
+    assert kfp.changes == []
+    assert main._run(["pipeline", "schedule", "--host", kfp.url, "--json"]) == 0
+    document = msgspec.json.decode(capfd.readouterr().out)
+    assert {row["id"] for row in document["schedules"]} == set(kfp.runs)
+    assert [step["kind"] for step in document["steps"]].count("enable") == len(kfp.runs)
+    assert main._run(["pipeline", "schedule", "--host", kfp.url]) == 0
+    assert "all schedules are as declared" in capfd.readouterr().out
