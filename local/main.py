@@ -15,6 +15,7 @@ from local.commands import (
     features,
     keys,
     models,
+    notices,
     outcomes,
     pipeline,
     predict,
@@ -46,6 +47,7 @@ app.add_typer(features.app, name="features")
 app.add_typer(models.app, name="models")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(notices.app, name="notices")
 app.add_typer(keys.app, name="keys")
 app.add_typer(privacy.app, name="privacy")
 

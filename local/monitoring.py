@@ -16,7 +16,7 @@ from churn.stores import files
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 from components.monitor_assemble.bounds import bounds
-from local import screen
+from local import notices, screen
 from local.asked import date_of, runner_of
 from local.runner import Run, RunnerName, StepEvent
 
@@ -36,6 +36,7 @@ class Request:
     def parse(cls, model: str, *, as_of: str, days: int, runner: str) -> Request:
         """Reads what was typed. Raises UserError for what cannot be."""
         bounds(os.environ)
+        notices.environment(os.environ)
         return cls(checked_model(model), date_of(as_of), days, runner_of(runner))
 
 
@@ -48,6 +49,7 @@ class Monitored(msgspec.Struct, frozen=True, kw_only=True):
     worse: bool
     since: dict[str, str]
     judgement: dict[str, Any]
+    told: str
     artifacts: dict[str, str]
 
 
@@ -60,7 +62,7 @@ def run(request: Request, on_step: Listener | None = None) -> Monitored:
     arguments = {"model": request.model, "as_of": request.as_of, "days": request.days}
     done = runner.run(
         monitoring, arguments, name="monitoring", root=settings.home / "runs", on_step=on_step,
-        runner=request.runner, environment=settings.environment(),
+        runner=request.runner, environment=settings.environment() | notices.environment(os.environ),
     )  # fmt: skip
     _offer_metrics(settings, done, request.model)
     return _collect(done, _page(settings, done))
@@ -72,6 +74,7 @@ def show(done: Monitored) -> None:
     findings = sorted(done.judgement["drift"]["findings"], key=lambda one: -one["effect"])
     if findings:
         screen.out.print(_table(findings[:_SHOWN]))
+    screen.out.print(f"{done.told}.", markup=False)
     screen.out.print(f"report: {done.artifacts['report']}", markup=False)
 
 
@@ -118,5 +121,6 @@ def _collect(done: Run, page: Path) -> Monitored:
         worse=judgement["worse"],
         since=report["since"],
         judgement=judgement,
+        told=done.step("monitor-notify").outputs["Output"],
         artifacts={"report": str(page)} | artifacts,
     )

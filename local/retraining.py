@@ -20,7 +20,7 @@ from churn.stores.traffic import checked_model
 from components.decide.bounds import bounds as retraining_bounds
 from components.decide.step import lease_of
 from components.monitor_assemble.bounds import bounds as drift_bounds
-from local import screen
+from local import notices, screen
 from local.asked import address_of, date_of, runner_of
 from local.runner import Run, RunnerName, StepEvent
 
@@ -48,6 +48,7 @@ class Request:
         """Reads what was typed. Raises UserError for what cannot be."""
         drift_bounds(os.environ)
         retraining_bounds(os.environ)
+        notices.environment(os.environ)
         asked = cls(
             model=checked_model(model), as_of=date_of(as_of), data=address_of(data), runner=runner_of(runner), **others
         )
@@ -91,7 +92,7 @@ def run(request: Request, on_step: Listener | None = None) -> Retraining:
 
         done = runner.run(
             retraining, request.arguments(), name="retraining", root=settings.home / "runs", on_step=on_step,
-            runner=request.runner, environment=settings.environment(),
+            runner=request.runner, environment=settings.environment() | notices.environment(os.environ),
         )  # fmt: skip
     return _collect(done, request, _pages(settings, done))
 

@@ -6,19 +6,22 @@ from kfp import dsl
 
 from components.monitor_assemble.component import monitor_assemble
 from components.monitor_judge.component import monitor_judge
+from components.monitor_notify.component import monitor_notify
 from components.monitor_record.component import monitor_record
 
 
 class Monitored(NamedTuple):
-    """The tasks: `judge` has the outputs `status`, `worse`, `reason` and `judgement`, `record` the `report`."""
+    """The tasks: `judge` has the outputs `status`, `worse`, `reason` and `judgement`, `record` the `report`, and
+    `notify` says who was told."""
 
     assemble: dsl.PipelineTask
     judge: dsl.PipelineTask
     record: dsl.PipelineTask
+    notify: dsl.PipelineTask
 
 
-def monitored(model: str, as_of: str, days: int) -> Monitored:
-    """Adds monitoring's steps to the pipeline that is being composed."""
+def monitored(model: str, as_of: str, days: int, pipeline: str) -> Monitored:
+    """Adds monitoring's steps to the pipeline that is being composed, and of which people are told."""
     assembled = monitor_assemble(model=model, as_of=as_of, days=days)
     judged = monitor_judge(
         contract=assembled.outputs["contract"],
@@ -27,10 +30,13 @@ def monitored(model: str, as_of: str, days: int) -> Monitored:
         predictions=assembled.outputs["predictions"],
         facts=assembled.outputs["facts"],
     )
-    return Monitored(assembled, judged, monitor_record(judgement=judged.outputs["judgement"]))
+    recorded = monitor_record(judgement=judged.outputs["judgement"])
+    told = monitor_notify(report=recorded.outputs["report"], pipeline=pipeline)
+    told.set_caching_options(enable_caching=False)  # what KFP remembers, people have not heard
+    return Monitored(assembled, judged, recorded, told)
 
 
 @dsl.pipeline(name="monitoring", description="Compare what was logged with what the champion was made from.")
 def monitoring(model: str, as_of: str = "", days: int = 30) -> None:
     """The window is `days` days up to `as_of`, which is now when empty."""
-    monitored(model, as_of, days)
+    monitored(model, as_of, days, "monitoring")

@@ -26,8 +26,9 @@ def retraining(
     trained on, or the table at the address `data`. With a `share` of customers a better model begins as challenger."""
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     told = notify(model=model, pipeline="retraining", run=run, as_of=as_of)
+    told.set_caching_options(enable_caching=False)
     with dsl.ExitHandler(told, name="whatever-happens"):
-        seen = monitored(model, as_of, days)
+        seen = monitored(model, as_of, days, "retraining")
         decided = decide(
             report=seen.record.outputs["report"],
             predictions=seen.assemble.outputs["predictions"],

@@ -19,6 +19,7 @@ from local.runner.environments import PROJECT, Environments
 from pipelines.monitoring import monitoring
 from tests.integration.monitoring.conftest import files_of, inputs_of
 from tests.monitored import AS_OF, DAY, Shop
+from tests.receivers import slack_receiver
 
 ALIBI = """
 import sys
@@ -57,6 +58,40 @@ def test_a_drifted_window_is_judged_by_alibi_detect_and_written_down(tmp_path: P
     metrics = (shop.settings.home / "metrics" / "shop.prom").read_text()
     assert 'churn_drifted{model="shop",part="feature",column="spend"} 1.0' in metrics
     assert {"monitor-judge.judgement", "monitor-record.page"} <= set(done["artifacts"])
+    assert done["told"] == "nobody was told: CHURN_NOTICES names no channels"
+
+
+def test_who_is_to_know_is_told_of_drift_once_and_when_it_is_over(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop.open(tmp_path / "home")
+    with slack_receiver() as receiver:
+        (tmp_path / "slack").write_text(receiver.address)
+        (tmp_path / "notices.yaml").write_text("channels: [{name: team, kind: slack, webhook: {file: slack}}]")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("CHURN_NOTICES", "notices.yaml")
+        shop.log(800, AS_OF, shift=100.0)
+        assert run(shop)[1]["told"] == "told: team"
+        assert run(shop)[1]["told"] == "nobody was told; nothing new"
+        shop.log(800, AS_OF + 40 * DAY)
+        later = (AS_OF + 40 * DAY).isoformat()
+        assert run(shop, "--as-of", later)[1]["told"] == "told: team"
+    begun, over = (one["blocks"][1]["text"]["text"] for one in receiver.came)
+    assert "spend by 0." in begun
+    assert "since 2026-03-02\n" in begun
+    assert over.startswith("Since 2026-03-02 00:00 UTC, until 2026-04-11 00:00 UTC")
+
+
+def test_a_fault_in_the_channels_is_told_before_anything_starts(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notices.yaml").write_text("channels: [{name: team, kind: slack, webhook: {file: nowhere}}]")
+    monkeypatch.setenv("CHURN_NOTICES", str(tmp_path / "notices.yaml"))
+    shop = Shop.open(tmp_path / "home")
+    code, done = run(shop)
+    assert code == 2
+    assert "notices.yaml: team" in done["error"]["where"]
+    assert not (shop.settings.home / "runs").exists()
 
 
 def test_a_model_without_a_champion_is_the_users_fault(tmp_path: Path, run: Any) -> None:
@@ -102,5 +137,6 @@ def test_the_pipeline_compiles_and_judges_in_the_monitoring_image(tmp_path: Path
     assert images == {
         "exec-monitor-assemble": "churn/data-processing:dev",
         "exec-monitor-judge": "churn/monitoring:dev",
+        "exec-monitor-notify": "churn/data-processing:dev",
         "exec-monitor-record": "churn/data-processing:dev",
     }
