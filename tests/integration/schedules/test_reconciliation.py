@@ -325,3 +325,16 @@ def test_the_command_prints_one_document_or_a_line_a_step(kfp: Kfp, capfd: pytes
     assert [step["kind"] for step in document["steps"]].count("enable") == len(kfp.runs)
     assert main._run(["pipeline", "schedule", "--host", kfp.url]) == 0
     assert "all schedules are as declared" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("call", ["/pipelines", "/upload_version", "/experiments", "/recurringruns"])
+def test_a_rival_in_the_middle_leaves_one_of_each(kfp: Kfp, call: str) -> None:
+    def rival(seen: str) -> None:
+        if seen.startswith("POST ") and seen.endswith(call):
+            kfp.before = lambda _: None
+            bring_about(kfp, declared(nightly()))
+
+    kfp.before = rival
+    bring_about(kfp, declared(nightly()))
+    assert kfp.enabled() == ["batch-telco"]
+    assert [len(kept) for kept in (kfp.pipelines, kfp.versions, kfp.experiments, kfp.runs)] == [1, 1, 1, 1]
