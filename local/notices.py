@@ -14,10 +14,10 @@ from churn.notices import ledger
 from churn.notices.carrying import probe
 from churn.notices.channels import NOTICES, Channel, check
 from churn.notices.ledger import Waiting
-from churn.notices.notice import Message, Notice, day, key, one_line
+from churn.notices.notice import Message, Notice, key, one_line
 from churn.stores.settings import Settings
 
-_WIDTH = 70
+_WIDTH = 50
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -88,13 +88,13 @@ def told() -> list[Told]:
 def table(rows: list[Told]) -> Table:
     """What was told, as a table."""
     shown = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("what", "severity", "since", "seen", "last told", "whom", "state"):
+    for name in ("what", "severity", "since", "seen", "whom", "state"):
         shown.add_column(name, justify="right" if name == "seen" else "left")
     for row in rows:
         delivered = [name for name in row.channels if name not in row.waiting]
-        state = f"over since {day(row.recovered_at)}" if row.recovered_at else "goes on"
+        state = f"over since {row.recovered_at:%Y-%m-%d}" if row.recovered_at else "goes on"
         late = "".join(f"; {name} waits" for name in row.waiting)
-        shown.add_row(one_line(row.title, _WIDTH), row.severity, day(row.since), str(row.seen), day(row.told_at),
+        shown.add_row(one_line(row.title, _WIDTH), row.severity, f"{row.since:%Y-%m-%d}", str(row.seen),
                       ", ".join(delivered) or "nobody", f"{state}{late}")  # fmt: skip
     return shown
 
