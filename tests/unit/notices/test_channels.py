@@ -56,6 +56,14 @@ def test_a_file_names_channels_and_where_their_secrets_lie(file: Path) -> None:
     assert "not-to-be-seen" not in repr(channels)
 
 
+def test_the_example_of_the_readme_is_read(file: Path) -> None:
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    [example] = [part for part in readme.split("```") if part.startswith("\nquiet_hours:")]
+    channels = load(environment(file, example))
+    assert [one.name for one in channels.all] == ["team", "duty", "mail"]
+    assert channels.quiet == dt.timedelta(hours=24)
+
+
 SLACK = "{name: team, kind: slack, webhook: {file: slack}}"
 MAIL = "name: m, kind: mail, server: smtp://mail.example.org, from: a@example.org, to: [b@example.org]"
 
