@@ -51,7 +51,7 @@ class Churn:
         done = subprocess.run(
             [*self.command, *map(str, arguments)],
             cwd=cwd, env={**self.env, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, timeout=300, check=False,
+            capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 

@@ -104,6 +104,7 @@ def test_a_change_in_the_online_store_changes_the_prediction(trained: Trained, s
     settings = Settings.load({**trained.churn.env})
     contract = contracts.load(ROOT / "feature_repo/contracts/telco.yaml")
     opened = store.open_store(settings, "telco")
+    registration.apply(settings, contract, trained.done.json["artifacts"]["transform.features"])  # others have theirs
     view = registration.registered(settings, opened, contract, None).raw
     latest = materialisation._latest(opened, view, contract, materialisation.datetime.now(materialisation.UTC))
     changed = latest.to_pandas()
