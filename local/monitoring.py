@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from churn.notices import channels
 from churn.stores import files
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
@@ -36,7 +37,7 @@ class Request:
     def parse(cls, model: str, *, as_of: str, days: int, runner: str) -> Request:
         """Reads what was typed. Raises UserError for what cannot be."""
         bounds(os.environ)
-        notices.environment(os.environ)
+        channels.check(os.environ)
         return cls(checked_model(model), date_of(as_of), days, runner_of(runner))
 
 

@@ -12,7 +12,7 @@ from churn.domain.errors import UserError
 from churn.domain.formula import nearest
 from churn.notices import ledger
 from churn.notices.carrying import probe
-from churn.notices.channels import NOTICES, Channel, check
+from churn.notices.channels import NOTICES, Channel, check, load
 from churn.notices.ledger import Waiting
 from churn.notices.notice import Message, Notice, key, one_line
 from churn.stores.settings import Settings
@@ -46,9 +46,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 def environment(env: Mapping[str, str]) -> dict[str, str]:
     """The variable that gives steps, each in a folder of its own, the same channels.
 
-    Raises UserError for a fault of their file, or for a secret that is not there: before anything has started."""
-    channels = check(env)
-    return {NOTICES: str(channels.path)} if env.get(NOTICES) else {}
+    Raises UserError for a fault of their file."""
+    return {NOTICES: str(load(env).path)} if env.get(NOTICES) else {}
 
 
 def try_out(env: Mapping[str, str], name: str = "") -> list[Tried]:

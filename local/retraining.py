@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from churn.domain.errors import UserError
+from churn.notices import channels
 from churn.stores import files, leases
 from churn.stores.addresses import sqlite_file
 from churn.stores.settings import Settings
@@ -48,7 +49,7 @@ class Request:
         """Reads what was typed. Raises UserError for what cannot be."""
         drift_bounds(os.environ)
         retraining_bounds(os.environ)
-        notices.environment(os.environ)
+        channels.check(os.environ)
         asked = cls(
             model=checked_model(model), as_of=date_of(as_of), data=address_of(data), runner=runner_of(runner), **others
         )

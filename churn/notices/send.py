@@ -53,7 +53,7 @@ def send_all(settings: Settings, notices: Sequence[Notice], env: Mapping[str, st
     problems = []
     try:
         noted = ledger.note(settings.database, notices, channels, now)
-    except UserError as error:
+    except (UserError, OSError) as error:
         problems.append(f"what is told is not remembered: {error}")
         noted = _unremembered(notices, channels, now)
     carried = carry(channels, noted.waiting, env)
@@ -86,6 +86,6 @@ def _settle(database: str, carried: Sequence[Carried]) -> list[str]:
             {one.waiting.id: one.problem for one in carried if not one.delivered},
             [one.waiting.id for one in carried if one.unknown],
         )
-    except UserError as error:
+    except (UserError, OSError) as error:
         return [f"what was delivered is not remembered, and may be told again: {error}"]
     return []

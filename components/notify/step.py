@@ -36,7 +36,7 @@ def tell(settings: Settings, ended: Ended, env: Mapping[str, str]) -> Sent:
     """Tells how the run ended. Raises UserError for a fault of the channels' file, and for nothing else."""
     try:
         decided = _decided(settings, ended)
-    except UserError:
+    except (UserError, OSError):
         decided = None  # a database that is away may be why the run failed: that is still to be told
     return send_all(settings, notices(ended, decided, dt.datetime.now(dt.UTC)), env)
 

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from churn.domain.errors import UserError
-from churn.notices import ledger
+from churn.notices import carrying, delivery, ledger
 from churn.notices.channels import load
 from churn.notices.send import Sent, send, send_all
 from churn.stores.database import engine
@@ -108,6 +108,21 @@ def test_a_channel_that_is_away_is_told_with_the_next_sending_and_the_others_at_
         assert send(settings, notice(2), env).told == ()
     assert (len(team.came), len(away.came)) == (1, 1)
     assert ledger.waiting(settings.database) == []
+
+
+def test_a_channel_that_never_ends_its_answer_keeps_nobody_waiting_and_is_left_to_it(
+    settings: Settings, write: Write, slack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(carrying, "DEADLINE_S", 0.5)
+    with slack_receiver() as team, slack_receiver(["hang"]) as endless:
+        env = write(slack(team), slack(endless, "endless"))
+        sent = send(settings, notice(), env)
+        assert sent.problems[-1] == "endless: it did not answer within 0.5 s"
+        [waiting] = [one for one in ledger.waiting(settings.database) if one.channel == "endless"]
+        assert waiting.problem == "it did not answer within 0.5 s"
+        assert "endless" not in send(settings, notice(1), env).told, "it may still take it: that would be twice"
+        assert endless.asked == 1
 
 
 def test_of_one_thing_only_the_newest_waits(settings: Settings, write: Write, slack: Any) -> None:
