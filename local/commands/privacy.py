@@ -33,11 +33,11 @@ def erase(
     by: Annotated[str, typer.Option(help="Who asks for it, for the ledger; the user by default.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Erase a customer: in the databases, the online store, the prediction log and its archive, and in every table.
+    """Erase a customer: in databases, online store, prediction log and archive, published scores, and every table.
 
     A table that holds the customer is written anew without them under a new digest, and the ledger, which knows a
-    pseudonym alone, leads from the old one there. It may be killed, and repeated. A training that is under way may
-    bring the customer back: run it again when it has ended. Exit 1 says that something is left."""
+    pseudonym alone, leads from the old one there; scores are published anew. It may be killed, and repeated. A training
+    that is under way may bring the customer back: run it again when it has ended. Exit 1 says what is left."""
     from local import privacy
 
     done = privacy.erase(_id(customer_id), contract or (), by, dry_run=dry_run, say=None if as_json else screen.tell)

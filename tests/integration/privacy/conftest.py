@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,13 +63,31 @@ def home(request: pytest.FixtureRequest) -> Home:
     return request.getfixturevalue("on_files" if request.param == "files" else "on_servers")
 
 
+@pytest.fixture(scope="session")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Household, Path]:
+    """After a run of the pipeline, all in files; and a copy of these. Run once, as addresses hold for one folder."""
+    folder, copy = tmp_path_factory.mktemp("household"), tmp_path_factory.mktemp("first-day")
+    with pytest.MonkeyPatch.context() as patch:
+        made = Household.of(Home.at(folder, {}, patch), folder)
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return made, copy
+
+
 @pytest.fixture
-def embedded(on_files: Home, tmp_path: Path) -> Household:
+def embedded(first_day: tuple[Household, Path], monkeypatch: pytest.MonkeyPatch) -> Household:
     """After a run of the pipeline, all in files."""
-    return Household.of(on_files, tmp_path)
+    made, copy = first_day
+    folder = made.table.parent
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    Home.at(folder, {}, monkeypatch)
+    return made
 
 
-@pytest.fixture
-def household(home: Home, tmp_path: Path) -> Household:
+@pytest.fixture(params=["files", s3_kind()])
+def household(request: pytest.FixtureRequest, tmp_path: Path) -> Household:
     """After a run of the pipeline, in files and on servers."""
-    return Household.of(home, tmp_path)
+    if request.param == "files":
+        found: Household = request.getfixturevalue("embedded")
+        return found
+    return Household.of(request.getfixturevalue("on_servers"), tmp_path)

@@ -23,8 +23,9 @@ import pytest
 from churn.domain.contract import Contract
 from churn.domain.synthetic.snapshot import snapshot
 from churn.stores import database, objects
+from churn.stores.digests import sha256_of_file
 from churn.stores.prediction_log.log import PredictionLog
-from churn.stores.prediction_log.pseudonyms import Pseudonyms
+from churn.stores.prediction_log.pseudonyms import Pseudonyms, entity_key
 from churn.stores.prediction_log.reading import Query, read
 from churn.stores.prediction_log.records import LogOptions
 from churn.stores.settings import Settings
@@ -32,6 +33,7 @@ from components.ingest.step import Ingested, ingest
 from components.transform.step import Transformed, transform
 from components.validate.step import Table, examine
 from feature_repo.materialisation import materialise
+from feature_repo.names import EVENT_TIMESTAMP
 from feature_repo.online import OnlineFeatures
 from tests.training import LOGISTIC, telco
 from tests.unit.stores.prediction_log.samples import LAYOUT, record
@@ -178,6 +180,26 @@ class Household(Home):
         file.parent.mkdir()
         shutil.copyfile(self.table, file)
         return file
+
+    def retrain_on_the_log(self) -> str:
+        """What retraining leaves of rows that stand under the log's pseudonyms; the address of their features."""
+        run = self.settings.home / "runs/retraining-1/artifacts/retraining"
+        for name in ("assemble", "transform", "train"):
+            (run / name).mkdir(parents=True)
+        table = pq.read_table(self.run / "validate/valid")
+        keys = [entity_key(self.pseudonym(one), integer=False) for one in table["customer_id"].to_pylist()]
+        table = table.set_column(0, "customer_id", pa.array(keys))
+        pq.write_table(table, run / "assemble/valid")
+        pq.write_table(table.slice(0, 0), run / "assemble/quarantine")
+        sources = [one if one == EVENT_TIMESTAMP else self.contract.source_of(one) for one in table.column_names]
+        pq.write_table(table.rename_columns(sources), run / "assemble/snapshot")
+        digest = sha256_of_file(run / "assemble/snapshot")
+        objects.open_store(self.settings).put_file(run / "assemble/snapshot", f"snapshots/{digest}.parquet")
+        (run / "assemble/snapshot").unlink()
+        valid, entities = run / "assemble/valid", run / "transform/entities"
+        done = transform(self.settings, self.contract, valid, entities, self.ingested.as_of, logged=True)
+        shutil.copyfile(run / "transform/entities", run / "train/scored")
+        return done.features
 
     def online(self, customer: str = CANARY) -> Any:
         [answer] = OnlineFeatures(self.settings, self.contract).read([customer], now=WHEN)

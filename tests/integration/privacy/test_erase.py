@@ -107,6 +107,26 @@ def test_the_pipeline_trains_on_what_is_left(embedded: Household) -> None:
     assert embedded.mentions() == []
 
 
+def test_a_training_set_that_was_made_of_the_log_loses_the_customer_too(embedded: Household, tmp_path: Path) -> None:
+    """Nobody is in it by their id, but by a key made of their pseudonym."""
+    features = embedded.retrain_on_the_log()
+    key, other = (embedded.pseudonym(one).hex() for one in (CANARY, OTHER))
+    before = set(embedded.mentions(key))
+    assert len({one for one in before if "/objects/" in one}) == 3, "a snapshot, and features raw and derived"
+    assert len({one for one in before if "/runs/retraining-1/" in one}) == 3, "valid, entities, scored"
+    assert sum(row.get("customer_id") == key for row in _exported(tmp_path / "out")) == 5
+
+    done = privacy.erase(CANARY)
+
+    assert not done.left
+    assert all("/ledger/" in one for one in embedded.mentions(key)), "which says of whom, by their pseudonym"
+    assert len(set(embedded.mentions(other))) == len(before)
+    assert not done.unsearched
+    entities = pq.read_table(embedded.settings.home / "runs/retraining-1/artifacts/retraining/transform/entities")
+    joined = training_set(embedded.settings, embedded.contract, entities, expected_source=features, logged=True)
+    assert len(joined) == 398
+
+
 def test_the_ledger_knows_who_when_and_what_became_of_what_but_no_id(household: Household) -> None:
     privacy.erase(CANARY, by="data protection")
     store = objects.open_store(household.settings)
@@ -283,6 +303,13 @@ def test_a_batch_that_is_not_closed_begins_anew_and_what_no_manifest_names_is_de
     assert [address for address in store.list("scores/") if not address.endswith(".lock")] == []
     assert [held.rows for held in done.erased if held.place == "published scores"] == [1]
     assert done.left == []
+
+
+def _exported(folder: Path) -> list[dict[str, object]]:
+    """The rows that an export gives, whatever holds them."""
+    privacy.export(CANARY, folder)
+    held = json.loads((folder / "customer.json").read_bytes())["held"]
+    return [row for place in held.values() for rows in place.values() for row in rows]
 
 
 def _logged(home: Home) -> list[bytes | None]:

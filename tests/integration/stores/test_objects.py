@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,6 +104,14 @@ def test_what_is_missing_is_told_with_its_address(store: ObjectStore) -> None:
     for fetch in (store.fetch, store.fetch_folder):
         with pytest.raises(UserError, match=SHA):
             fetch(address)
+
+
+def test_an_object_is_as_old_as_it_was_stored_long_ago(store: ObjectStore, file: Path) -> None:
+    os.utime(file, (0, 0))
+    age = store.age_s(store.put_file(file, "data/rows.parquet"))
+    assert age is not None
+    assert -60 < age < 600, "the server's clock may be another"
+    assert store.age_s(store.address("data/none.parquet")) is None
 
 
 def test_deleted_objects_are_gone(store: ObjectStore, file: Path, folder: Path) -> None:

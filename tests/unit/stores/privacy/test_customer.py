@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
 from churn.domain.errors import UserError
@@ -14,6 +15,16 @@ def test_a_number_goes_by_the_name_the_predictor_gives_it_and_by_what_was_typed(
     assert customer.integer == 7
     assert customer.pseudonyms == (NAMES.pseudonym("7"), NAMES.pseudonym("007"))
     assert customer.alias == NAMES.pseudonym("7").hex()
+
+
+def test_rows_of_the_log_call_a_customer_by_keys_made_of_the_pseudonym() -> None:
+    customer = Customer("7", NAMES)
+    name = NAMES.pseudonym("7")
+    texts = pa.array(["7", name.hex(), NAMES.pseudonym("8").hex(), name.hex().upper(), None])
+    assert customer.among(texts).to_pylist() == [True, True, False, False, False]
+    numbers = pa.array([7, int.from_bytes(name[:8], "big") >> 1, 8, None], pa.int64())
+    assert customer.among(numbers).to_pylist() == [True, True, False, False]
+    assert Customer("x", NAMES).among(numbers).to_pylist() == [False] * 4
 
 
 @pytest.mark.parametrize("given", ["7590-VHVEG", "1.5", "٣", "9" * 19, "1e3"])

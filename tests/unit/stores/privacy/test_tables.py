@@ -10,6 +10,7 @@ import pytest
 
 from churn.domain import contract as contracts
 from churn.domain.contract import Contract
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy import tables
 from churn.stores.privacy.customer import Customer
 from churn.stores.privacy.tables import Finder, Form, Lack, Search
@@ -93,6 +94,22 @@ def test_a_table_that_nobody_can_be_found_in_says_why(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"Konto Nr.;\xe4\n")
     for name in ("half", "latin.csv"):
         assert search("1").finder(tmp_path / name, Form.SOURCE) is Lack.BROKEN
+
+
+def test_copies_are_known_by_what_they_hold_and_a_table_to_be_scored_needs_no_outcome(tmp_path: Path) -> None:
+    scores = {"id": [3, 4], "probability": [0.1, 0.2], "decision": [True, False], "risk": ["low", "low"]}
+    pq.write_table(pa.table(scores | {"branch": [1, 2]}), tmp_path / "scores")
+    assert left(tmp_path / "scores", search("3").finder(tmp_path / "scores", Form.SOURCE)) == [2]
+    path = source(tmp_path / "a", [7, 8])
+    pq.write_table(pq.read_table(path).drop_columns("gone"), path)
+    assert left(path, search("7").finder(path, Form.SOURCE)) == [1]
+    names = Pseudonyms(b"k" * 32)
+    log = {"record": [b"r", b"s"], "row": [0, 1], "predicted_at": [0, 0], "branch": [1, 2]}
+    pq.write_table(
+        pa.table(log | {"customer": pa.array([names.pseudonym("7"), None], pa.binary(16))}), tmp_path / "log"
+    )
+    found = Search(Customer("7", names), ()).finder(tmp_path / "log", Form.SOURCE)
+    assert left(tmp_path / "log", found) == [2]
 
 
 def test_a_csv_keeps_its_other_lines(tmp_path: Path) -> None:
