@@ -1,4 +1,7 @@
-"""The prediction log in PostgreSQL: binary COPY into a temporary table, and from there what is not yet there."""
+"""The prediction log in PostgreSQL: by binary COPY, straight into the log where nothing speaks against it.
+
+Otherwise into a temporary table, and from there what is not there yet and of nobody who was erased: that takes nearly
+twice as long."""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ _SETTINGS = (
 )
 _COLUMNS = ", ".join(schema.COLUMNS)
 _STAGE = "CREATE TEMP TABLE IF NOT EXISTS incoming_predictions (LIKE predictions) ON COMMIT DELETE ROWS"
-_COPY = f"COPY incoming_predictions ({_COLUMNS}) FROM STDIN (FORMAT binary)"
+_COPY = f"COPY {{}} ({_COLUMNS}) FROM STDIN (FORMAT binary)"
+_ANYBODY_ERASED = "SELECT EXISTS (SELECT FROM prediction_erasures)"
+# Whoever erases keeps writers out meanwhile: looked at under this lock, there is nobody, or they are seen.
+_AMONG_WRITERS = "LOCK TABLE predictions IN ROW EXCLUSIVE MODE"
 _SELECTED = _COLUMNS.replace("customer", "nullif(customer, decode(repeat('00', 16), 'hex'))")
 _INSERT = f"""
     INSERT INTO predictions ({_COLUMNS})
@@ -100,9 +106,10 @@ class PostgresSink:
             self._ensure_months(cursor, batch)
             connection.commit()
             known = self._add_layouts(cursor, batch)
-            cursor.execute(_STAGE)
-            cursor.copy_expert(_COPY, BytesIO(data), size=1 << 18)
-            cursor.execute(_INSERT)
+            if not (_is_named(batch) and _copied_straight(cursor, data)):
+                cursor.execute(_STAGE)
+                _copy(cursor, "incoming_predictions", data)
+                cursor.execute(_INSERT)
         connection.commit()
         self._layouts |= known
 
@@ -140,6 +147,33 @@ class PostgresSink:
             columns = msgspec.json.encode(layout.columns).decode()
             cursor.execute(_LAYOUT, (layout.digest, layout.model, columns))
         return {layout.digest for layout in fresh}
+
+
+def _is_named(batch: Batch) -> bool:
+    """Whether each row has a customer: a binary COPY of fixed width has no nulls."""
+    return all(record.customers is not None and None not in record.customers for record in batch.records)
+
+
+def _copied_straight(cursor: Cursor, data: bytes) -> bool:
+    """Whether the rows are in the log now: not where any is there already, nor where anybody was ever erased."""
+    import psycopg2
+
+    cursor.execute(_AMONG_WRITERS)
+    cursor.execute(_ANYBODY_ERASED)
+    found = cursor.fetchone()
+    if found is None or found[0]:
+        return False
+    cursor.execute("SAVEPOINT straight")
+    try:
+        _copy(cursor, "predictions", data)
+    except psycopg2.errors.UniqueViolation:  # an earlier try came through after all
+        cursor.execute("ROLLBACK TO SAVEPOINT straight")
+        return False
+    return True
+
+
+def _copy(cursor: Cursor, table: str, data: bytes) -> None:
+    cursor.copy_expert(_COPY.format(table), BytesIO(data), size=1 << 18)
 
 
 def _utc(at: int) -> dt.datetime:

@@ -202,8 +202,11 @@ def test_a_predictor_needs_no_right_to_change_tables(url: str, predictor: str, s
     ours.append(record(5, at=AUGUST.timestamp()))
     ours.append(record(5, at=0.0))
     assert ours.close()
+    named = log(predictor, spool)
+    named.append(record(1, customers=[b"a" * 16]))
+    assert named.close()
 
-    assert ask(predictor, "SELECT count(*) FROM predictions") == [(10,)]
+    assert ask(predictor, "SELECT count(*) FROM predictions") == [(11,)]
     for forbidden in ("DELETE FROM predictions", "DROP TABLE predictions_y1970m01", "CREATE TABLE mine ()"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             ask(predictor, forbidden)
@@ -252,6 +255,34 @@ def test_a_row_that_is_already_there_is_not_written_twice(url: str) -> None:
     database.close()
 
     assert ask(url, "SELECT count(*) FROM predictions") == [(1001,)]
+
+
+def test_named_rows_of_which_some_are_there_already_are_written_once(url: str) -> None:
+    named = [record(2, customers=[b"a" * 16, b"b" * 16]) for _ in range(3)]
+    database = sink(url)
+    database.insert(Batch(named[:2], {LAYOUT.digest: LAYOUT}, 4))
+    for _ in range(2):
+        database.insert(Batch(named, {LAYOUT.digest: LAYOUT}, 6))
+    database.close()
+
+    assert ask(url, "SELECT count(*), count(DISTINCT customer) FROM predictions") == [(6, 2)]
+
+
+def test_rows_of_somebody_who_is_being_erased_wait_and_stay_out(url: str, spool: Path) -> None:
+    """Erasing keeps writers out until it is written down whom they are to leave out."""
+    erasing = psycopg2.connect(url)
+    with erasing.cursor() as cursor:
+        cursor.execute("LOCK TABLE predictions IN SHARE ROW EXCLUSIVE MODE")
+        ours = log(url, spool)
+        ours.append(record(2, at=AUGUST.timestamp(), customers=[b"e" * 16, b"f" * 16]))
+        time.sleep(0.5)
+        assert ours.status().written_rows == 0
+        cursor.execute("INSERT INTO prediction_erasures VALUES ('eeeeeeeeeeeeeeee', '2026-09-01+00')")
+    erasing.commit()
+    erasing.close()
+    assert ours.close()
+
+    assert ask(url, "SELECT encode(customer, 'escape') FROM predictions") == [("f" * 16,)]
 
 
 def test_a_record_that_the_database_refuses_spoils_no_other(url: str, spool: Path) -> None:
