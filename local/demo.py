@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from churn.stores.settings import Settings
-from local import client, progress, report, screen, server, training
+from local import client, progress, report, runner, screen, server, training
 
 MODEL = "demo"
 SEED = 7
@@ -41,6 +41,7 @@ def run(customers: int, *, quiet: bool = False) -> Demo:
     say(f"{customers:,} customers generated, {len(SPOILED)} rows spoiled on purpose: {table}")
     with progress.steps(quiet=quiet) as on_step:
         trained = training.run(training.Request(str(table), model=MODEL), on_step)
+    runner.release()
     say("starting the predictor")
     with server.running(MODEL, settings.home / "demo" / "predictor.log") as address:
         [http] = client.predict_http(address.http, MODEL, [{"customer_id": customer}], explain=True)

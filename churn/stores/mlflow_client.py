@@ -21,18 +21,19 @@ from churn.stores.settings import Settings
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_QUIET = {
+QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+"""What MLflow reads when it is imported, where nothing else is set."""
 
 
 def connect(settings: Settings) -> MlflowClient:
     """A client of the settings' tracking server and registry. Raises UserError when it does not answer."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 

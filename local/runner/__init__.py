@@ -9,7 +9,14 @@ from local.runner.records import RUNNERS, Run, RunnerName, Step, StepEvent, Step
 if TYPE_CHECKING:
     from local.runner.execution import run
 
-__all__ = ["RUNNERS", "Run", "RunnerName", "Step", "StepEvent", "StepFailed", "run"]
+__all__ = ["RUNNERS", "Run", "RunnerName", "Step", "StepEvent", "StepFailed", "release", "run"]
+
+
+def release() -> None:
+    """Gives back the memory of what runs keep for the next one, as the end of this process would."""
+    from local.runner.warm import INTERPRETERS
+
+    INTERPRETERS.close()
 
 
 def __getattr__(name: str) -> Any:
