@@ -21,7 +21,7 @@ from tests.servers import free_port
 
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
 MONITORING = {"outcomes", "outcome_history", "drift_reports", "model_performance"}
-LOOP = {"leases", "retrainings", "notices", "notice_queue"}
+LOOP = {"leases", "retrainings", "notices", "notice_queue", "rollout_decisions"}
 TABLES = {"customers", "scores", *schema.TABLES, *MONITORING, *LOOP, "churn_schema_version"}
 
 
