@@ -116,7 +116,7 @@ def put(settings: Settings, env: Mapping[str, str], before: Traffic, after: Traf
 def _recorded(settings: Settings, decision: Decision) -> list[str]:
     try:
         rollout_decisions.record(settings.database, decision)
-    except UserError as error:
+    except (UserError, OSError) as error:
         return [f"it is not written down: {error}"]
     return []
 
@@ -155,7 +155,7 @@ def _told(settings: Settings, env: Mapping[str, str], decision: Decision) -> lis
     )
     try:
         return [f"somebody was not told: {problem}" for problem in send(settings, notice, env).problems]
-    except UserError as error:
+    except (UserError, OSError) as error:
         return [f"nobody was told: {error}"]
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.servers import postgres_server
+from tests.rollouts import Stage
+from tests.servers import empty_database, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,16 @@ def prometheus_binary() -> str:
     if found is None:
         pytest.skip("prometheus is not installed")
     return found
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
+    """Two versions, with log and outcomes in SQLite and in PostgreSQL."""
+    database = empty_database(request.getfixturevalue("postgres")) if request.param == "postgres" else ""
+    return Stage.open(tmp_path / "home", database)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Stage:
+    """Two versions, where it does not matter in which database."""
+    return Stage.open(tmp_path / "home")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,49 +14,11 @@ import pytest
 
 from churn.domain.errors import UserError
 from churn.stores.live_metrics import NoFiguresError, Prometheus, Window
-from serving.metrics import Metrics
+from tests.exporters import Replica, count, scraped
+from tests.rollouts import wait_until
 from tests.servers import free_port, prometheus_server
 
-DIGEST = "a" * 64
 pytestmark = pytest.mark.usefixtures("prometheus_binary")
-
-
-class Replica:
-    """A predictor's metrics on a port, without the predictor: what was counted is known to the last request."""
-
-    def __init__(self, model: str) -> None:
-        self.model, self.port = model, free_port()
-        self.metrics = self._fresh()
-        handler = type("Handler", (_Handler,), {"replica": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def _fresh(self) -> Metrics:
-        metrics = Metrics()
-        metrics.serving(self.model, {"champion": (1, DIGEST), "challenger": (2, DIGEST)})
-        for variant in ("champion", "challenger"):
-            metrics.request("v1 predict", 200, variant, 0.001)
-            metrics.scored(variant, 1, 0.0001)
-        return metrics
-
-    def restart(self) -> None:
-        """All counters begin anew."""
-        self.metrics = self._fresh()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    replica: Replica
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.replica.metrics.render())
-
-    def log_message(self, *_: object) -> None: ...
 
 
 @pytest.fixture
@@ -75,37 +37,8 @@ def shops() -> Iterator[list[Replica]]:
 def prometheus(shops: list[Replica]) -> Iterator[Prometheus]:
     with prometheus_server(*(f"127.0.0.1:{one.port}" for one in shops)) as address:
         found = Prometheus(address)
-        wait_for(lambda: len(found.query("churn_model_info", time.time())) == 6)
+        wait_until(lambda: len(found.query("churn_model_info", time.time())) == 6)
         yield found
-
-
-def wait_for(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def scraped(prometheus: Prometheus, shops: list[Replica]) -> None:
-    """Until Prometheus has seen the last of what was counted, on every replica."""
-    marks = {f"127.0.0.1:{one.port}": float(place) for place, one in enumerate(shops, 1)}
-    for one, mark in zip(shops, marks.values(), strict=True):
-        one.metrics.load_seconds.set(mark + 100)
-    wanted = {where: mark + 100 for where, mark in marks.items()}
-
-    def seen() -> bool:
-        found = prometheus.query("churn_model_load_seconds", time.time())
-        return {labels["instance"]: value for labels, value in found} == wanted
-
-    wait_for(seen)
-
-
-def count(replica: Replica, variant: str, requests: int, failures: int = 0, seconds: float = 0.0001) -> None:
-    for _ in range(requests):
-        replica.metrics.request("v1 predict", 200, variant, 0.001)
-        replica.metrics.scored(variant, 1, seconds)
-    for _ in range(failures):
-        replica.metrics.challenger_failures.labels("split").inc()
 
 
 def pair(prometheus: Prometheus):
@@ -142,8 +75,7 @@ def test_a_replica_that_starts_anew_takes_nothing_back(prometheus: Prometheus, s
     first.restart()
     scraped(prometheus, shops)
     count(first, "challenger", 100)
-    first.metrics.load_seconds.set(7)
-    wait_for(lambda: any(value == 7 for _, value in prometheus.query("churn_model_load_seconds", time.time())))
+    scraped(prometheus, shops)
     found = pair(prometheus)
     assert found.new.requests >= 500
     assert found.new.errors == pytest.approx(100, rel=0.3)
@@ -168,7 +100,7 @@ def test_the_time_before_a_promotion_is_told_from_the_time_after(prometheus: Pro
 def test_predictors_that_are_gone_give_no_figures(prometheus: Prometheus, shops: list[Replica]) -> None:
     for one in shops:
         one.stop()
-    wait_for(lambda: not prometheus.query('churn_model_info{model="shop"}', time.time()))
+    wait_until(lambda: not prometheus.query('churn_model_info{model="shop"}', time.time()))
     with pytest.raises(NoFiguresError, match="knows no predictor that serves shop"):
         pair(prometheus)
 
