@@ -72,7 +72,7 @@ def told() -> list[Told]:
             key=one.notice.key,
             severity=one.severity,
             title=one.notice.title,
-            since=one.message(one.notice).since,
+            since=one.message.since,
             seen=one.seen,
             last_seen=one.last_seen,
             told_at=one.told_at,

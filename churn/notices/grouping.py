@@ -24,9 +24,10 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...] = ()
     recovered_at: dt.datetime | None = None
 
-    def message(self, notice: Notice) -> Message:
+    @property
+    def message(self) -> Message:
         """What a channel is told now."""
-        return Message(notice=notice, seen=self.seen, first_seen=self.first_seen)
+        return Message(notice=self.notice, seen=self.seen, first_seen=self.first_seen)
 
 
 def follow(course: Course | None, notice: Notice, quiet: dt.timedelta) -> tuple[Course | None, bool]:
@@ -64,4 +65,5 @@ def _begun(notice: Notice) -> Course:
 def _recovered(course: Course | None, notice: Notice) -> tuple[Course | None, bool]:
     if course is None or course.recovered_at is not None or notice.at < course.last_seen:
         return course, False
-    return msgspec.structs.replace(course, notice=notice, recovered_at=notice.at, told_at=notice.at), True
+    ended = msgspec.structs.replace(notice, since=notice.since or course.notice.since)
+    return msgspec.structs.replace(course, notice=ended, recovered_at=notice.at, told_at=notice.at), True

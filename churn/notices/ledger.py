@@ -109,7 +109,7 @@ def _follow(connection: Connection, notice: Notice, channels: Channels, now: dt.
     if is_told:
         meant = _meant(channels.all, notice, course.channels)
         for channel in meant:
-            _enqueue(connection, channel.name, course.message(notice), now)
+            _enqueue(connection, channel.name, course.message, now)
         told = dict.fromkeys((*course.channels, *(one.name for one in meant)))
         course = msgspec.structs.replace(course, channels=tuple(told))
     _put(connection, course)

@@ -46,7 +46,7 @@ def test_after_the_quiet_period_it_is_told_again_with_how_often_and_since_when()
     course, told = followed(notice(), notice(12), notice(24), notice(25))
     assert told == [True, False, True, False]
     assert course is not None
-    message = course.message(course.notice)
+    message = course.message
     assert (message.seen, message.first_seen) == (4, START)
     assert "Since 2026-03-02 06:00 UTC, seen 4 times." in message.facts
 
@@ -98,4 +98,10 @@ def test_an_old_window_does_not_bring_back_what_is_over() -> None:
 def test_since_when_is_what_the_notice_knows_or_when_it_was_first_seen() -> None:
     course, _ = followed(notice(since=START - 48 * HOUR))
     assert course is not None
-    assert course.message(course.notice).since == START - 48 * HOUR
+    assert course.message.since == START - 48 * HOUR
+
+
+def test_what_is_over_says_since_when_it_was_known_to_be_so() -> None:
+    course, _ = followed(notice(since=START - 48 * HOUR), over(2))
+    assert course is not None
+    assert course.message.facts == ("Since 2026-02-28 06:00 UTC, until 2026-03-02 08:00 UTC.",)
