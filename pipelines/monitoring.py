@@ -8,6 +8,7 @@ from components.monitor_assemble.component import monitor_assemble
 from components.monitor_judge.component import monitor_judge
 from components.monitor_notify.component import monitor_notify
 from components.monitor_record.component import monitor_record
+from pipelines.fresh import fresh
 
 
 class Monitored(NamedTuple):
@@ -22,17 +23,18 @@ class Monitored(NamedTuple):
 
 def monitored(model: str, as_of: str, days: int, pipeline: str) -> Monitored:
     """Adds monitoring's steps to the pipeline that is being composed, and of which people are told."""
-    assembled = monitor_assemble(model=model, as_of=as_of, days=days)
-    judged = monitor_judge(
-        contract=assembled.outputs["contract"],
-        reference=assembled.outputs["reference"],
-        window=assembled.outputs["window"],
-        predictions=assembled.outputs["predictions"],
-        facts=assembled.outputs["facts"],
+    assembled = fresh(monitor_assemble(model=model, as_of=as_of, days=days))
+    judged = fresh(
+        monitor_judge(
+            contract=assembled.outputs["contract"],
+            reference=assembled.outputs["reference"],
+            window=assembled.outputs["window"],
+            predictions=assembled.outputs["predictions"],
+            facts=assembled.outputs["facts"],
+        )
     )
-    recorded = monitor_record(judgement=judged.outputs["judgement"])
-    told = monitor_notify(report=recorded.outputs["report"], pipeline=pipeline)
-    told.set_caching_options(enable_caching=False)  # what KFP remembers, people have not heard
+    recorded = fresh(monitor_record(judgement=judged.outputs["judgement"]))
+    told = fresh(monitor_notify(report=recorded.outputs["report"], pipeline=pipeline))
     return Monitored(assembled, judged, recorded, told)
 
 

@@ -6,6 +6,7 @@ from components.assemble.component import assemble
 from components.conclude.component import conclude
 from components.decide.component import decide
 from components.notify.component import notify
+from pipelines.fresh import fresh
 from pipelines.monitoring import monitored
 from pipelines.training import Rows, introduced, judged
 
@@ -25,22 +26,23 @@ def retraining(
     """`days` up to `as_of` (now when empty) are looked at; `window_days` of predictions whose outcomes are known are
     trained on, or the table at the address `data`. With a `share` of customers a better model begins as challenger."""
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    told = notify(model=model, pipeline="retraining", run=run, as_of=as_of)
-    told.set_caching_options(enable_caching=False)
+    told = fresh(notify(model=model, pipeline="retraining", run=run, as_of=as_of))
     with dsl.ExitHandler(told, name="whatever-happens"):
         seen = monitored(model, as_of, days, "retraining")
-        decided = decide(
-            report=seen.record.outputs["report"],
-            predictions=seen.assemble.outputs["predictions"],
-            run=run,
-            window_days=window_days,
-            force=force,
-            data=data,
+        decided = fresh(
+            decide(
+                report=seen.record.outputs["report"],
+                predictions=seen.assemble.outputs["predictions"],
+                run=run,
+                window_days=window_days,
+                force=force,
+                data=data,
+            )
         )
         with dsl.If(decided.outputs["retrain"] == True, name="retrain"):  # noqa: E712 - KFP compares, Python does not
             decision = decided.outputs["decision"]
             terms = seen.assemble.outputs["contract"]
-            assembled = assemble(contract=terms, decision=decision, as_of=decided.outputs["as_of"], data=data)
+            assembled = fresh(assemble(contract=terms, decision=decision, as_of=decided.outputs["as_of"], data=data))
             rows = Rows(terms, assembled.outputs["snapshot"], assembled.outputs["valid"], assembled.outputs["report"])
             found = judged(rows, {"candidates": candidates}, comparison, because=decided.outputs["because"])
             ended = {
@@ -51,6 +53,6 @@ def retraining(
             }
             with dsl.If(found.evaluate.outputs["passed"] == True, name="passed"):  # noqa: E712
                 promoted = introduced(rows, found, share)
-                conclude(promotion=promoted.outputs["report"], **ended)
+                fresh(conclude(promotion=promoted.outputs["report"], **ended))
             with dsl.Else(name="refused"):
-                conclude(**ended)
+                fresh(conclude(**ended))

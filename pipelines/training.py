@@ -11,6 +11,7 @@ from components.promote.component import promote
 from components.train.component import train
 from components.transform.component import transform
 from components.validate.component import validate
+from pipelines.fresh import fresh
 
 
 class Rows(NamedTuple):
@@ -34,23 +35,27 @@ def judged(rows: Rows, options: dict[str, Any], comparison: str = "", because: s
     """Adds the steps from valid rows to the gate's verdict to the pipeline that is being composed.
 
     `options` are train's; `because` says why a model is trained, where that was decided."""
-    transformed = transform(contract=rows.contract, snapshot=rows.snapshot, valid=rows.valid)
-    trained = train(
-        contract=rows.contract,
-        snapshot=rows.snapshot,
-        features=transformed.outputs["features"],
-        entities=transformed.outputs["entities"],
-        **options,
+    transformed = fresh(transform(contract=rows.contract, snapshot=rows.snapshot, valid=rows.valid))
+    trained = fresh(
+        train(
+            contract=rows.contract,
+            snapshot=rows.snapshot,
+            features=transformed.outputs["features"],
+            entities=transformed.outputs["entities"],
+            **options,
+        )
     )
-    evaluated = evaluate(
-        contract=rows.contract,
-        snapshot=rows.snapshot,
-        validation=rows.validation,
-        bundle=trained.outputs["bundle"],
-        scored=trained.outputs["scored"],
-        training=trained.outputs["report"],
-        comparison=comparison,
-        because=because,
+    evaluated = fresh(
+        evaluate(
+            contract=rows.contract,
+            snapshot=rows.snapshot,
+            validation=rows.validation,
+            bundle=trained.outputs["bundle"],
+            scored=trained.outputs["scored"],
+            training=trained.outputs["report"],
+            comparison=comparison,
+            because=because,
+        )
     )
     return Judged(transformed, trained, evaluated)
 
@@ -58,13 +63,15 @@ def judged(rows: Rows, options: dict[str, Any], comparison: str = "", because: s
 def introduced(rows: Rows, found: Judged, share: float = 0.0) -> dsl.PipelineTask:
     """Adds the steps that put a bundle which passed the gate in charge, or make it a challenger; gives the last."""
     features, bundle = found.transform.outputs["features"], found.train.outputs["bundle"]
-    materialised = materialise(contract=rows.contract, snapshot=rows.snapshot, features=features)
-    return promote(
-        contract=rows.contract,
-        snapshot=rows.snapshot,
-        bundle=bundle,
-        evaluation=found.evaluate.outputs["evaluation"],
-        share=share,
+    materialised = fresh(materialise(contract=rows.contract, snapshot=rows.snapshot, features=features))
+    return fresh(
+        promote(
+            contract=rows.contract,
+            snapshot=rows.snapshot,
+            bundle=bundle,
+            evaluation=found.evaluate.outputs["evaluation"],
+            share=share,
+        )
     ).after(materialised)
 
 
@@ -84,9 +91,9 @@ def training(
     """`data` and `contract` are addresses; a bare contract name is one that the images carry.
 
     Empty values leave the choice to the contract; an empty `as_of` means now."""
-    ingested = ingest(data=data, contract=contract, model=model, as_of=as_of)
+    ingested = fresh(ingest(data=data, contract=contract, model=model, as_of=as_of))
     terms, snapshot = ingested.outputs["contract_file"], ingested.outputs["snapshot"]
-    validated = validate(contract=terms, snapshot=snapshot)
+    validated = fresh(validate(contract=terms, snapshot=snapshot))
     rows = Rows(terms, snapshot, validated.outputs["valid"], validated.outputs["report"])
     options = {
         "candidates": candidates,
