@@ -86,7 +86,7 @@ class Desk:
             LoggedPredictions(settings.database, self.customer),
             SpooledPredictions(serving.spool, settings.database, self.customer),
             LoadedOutcomes(settings.database, self.customer),
-            StoredTables(settings, self.search, self.ledger, published.covers),
+            StoredTables(settings, self.search, self.ledger, published.others),
             published,
             ScoreTable(settings.database, self.customer),
             StepFiles(settings, self.search, self.ledger),

@@ -7,7 +7,7 @@ does so: a run that publishes there is waited for, and one that waits finds its 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -58,10 +58,14 @@ class PublishedScores:
     def __init__(self, settings: Settings, search: Search) -> None:
         self._settings, self._search = settings, search
 
-    def covers(self, address: str) -> bool:
-        """Whether an address is a published table's."""
-        roots = (f"{root}/" for root in published.places(self._settings))
-        return any(address.startswith(root) and _TABLE.fullmatch(address.removeprefix(root)) for root in roots)
+    def others(self, addresses: Sequence[str]) -> list[str]:
+        """Those that are not a published table's."""
+        roots = [f"{root}/" for root in published.places(self._settings)]
+        return [
+            address
+            for address in addresses
+            if not any(address.startswith(root) and _TABLE.fullmatch(address.removeprefix(root)) for root in roots)
+        ]
 
     def find(self) -> Iterator[Held]:
         """Tables with the customer's rows; those that cannot be searched, and places that are not there."""
@@ -112,7 +116,7 @@ class PublishedScores:
             with place.held():
                 yield place
         except OSError as error:
-            remedy = "erase with the rights of whoever publishes there"
+            remedy = "it takes the rights of whoever publishes there, and room on the disk"
             raise UserError(error.strerror or type(error).__name__, where=root, remedy=remedy) from error
 
     def _partitions(self, place: Place) -> Iterator[list[_Table]]:

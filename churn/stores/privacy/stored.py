@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -39,14 +39,14 @@ class _Unit(NamedTuple):
 class StoredTables:
     """The object store, whatever it lies on. Fetched content is read in a scratch folder and not kept.
 
-    Addresses that are `elsewhere` belong to another place: what is published is not for this one to rename."""
+    Of all addresses, `ours` gives those that no other place sees to: what is published is not for this to rename."""
 
     name = "object store"
 
     def __init__(
-        self, settings: Settings, search: Search, ledger: Ledger, elsewhere: Callable[[str], bool] = lambda _: False
+        self, settings: Settings, search: Search, ledger: Ledger, ours: Callable[[Sequence[str]], Sequence[str]]
     ) -> None:
-        self._settings, self._search, self._ledger, self._elsewhere = settings, search, ledger, elsewhere
+        self._settings, self._search, self._ledger, self._ours = settings, search, ledger, ours
 
     def find(self) -> Iterator[Held]:
         """Objects with the customer's rows; and, with none, those that cannot be searched."""
@@ -92,7 +92,7 @@ class StoredTables:
 
     def _keys(self) -> list[str]:
         store = objects.open_store(self._settings)
-        found = (key_of(store, address) for address in store.list() if not self._elsewhere(address))
+        found = (key_of(store, address) for address in self._ours(store.list()))
         keys = [key for key in found if key]
         return [key for key in keys if key.endswith(_TABLES) and PurePosixPath(key).parts[0] not in _WITHOUT_KEYS]
 

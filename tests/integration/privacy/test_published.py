@@ -31,7 +31,7 @@ from churn.stores.settings import Settings
 from churn.stores.traffic import Variant
 from components.close_batch.forgetting import PublishedScores
 from components.close_batch.manifest import Manifest
-from components.close_batch.place import open_place
+from components.close_batch.place import OnS3, open_place
 from components.close_batch.step import Closed, close
 from components.plan_batch import step as plan_batch
 from components.plan_batch.step import Asked
@@ -81,7 +81,7 @@ class Publisher:
         ledger = Ledger(objects.open_store(self.settings), Act("", "", datetime.now(UTC)))
         published = PublishedScores(self.settings, search)
         return [
-            StoredTables(self.settings, search, ledger, published.covers),
+            StoredTables(self.settings, search, ledger, published.others),
             published,
             database.ScoreTable(self.settings.database, search.customer),
         ]
@@ -232,6 +232,29 @@ def test_a_run_that_publishes_is_waited_for(batches: Publisher) -> None:
     assert ended == ["run", "erasure"]
     [(manifest, rest, _)] = batches.published()
     assert (manifest.summary.rows, CANARY in rest["id"].to_pylist()) == (49, False)
+
+
+def test_who_publishes_with_another_database_meanwhile_is_not_overwritten(
+    on_servers: Home, tmp_path: Path, bundle: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On S3 there is no lock for them, but the manifest is replaced only if it still is the one that was read."""
+    batches = made(on_servers, tmp_path, bundle, "")
+    batches.run(customers(60))
+    whole, foreign, calls = OnS3.replace, OnS3(batches.root, batches.settings), itertools.count()
+
+    def replace(self: OnS3, name: str, content: bytes, former: bytes | None) -> None:
+        if not next(calls):
+            theirs = foreign.read(name)
+            assert theirs is not None
+            whole(foreign, name, theirs + b"\n", theirs)
+        whole(self, name, content, former)
+
+    monkeypatch.setattr(OnS3, "replace", replace)
+    batches.erase()
+    assert next(calls) == 2
+    assert batches.left() == []
+    [(_, rest, _)] = batches.published()
+    assert len(rest) == 59
 
 
 def test_a_run_that_scored_before_does_not_publish_behind(batches: Publisher) -> None:
