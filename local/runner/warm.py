@@ -41,7 +41,7 @@ _FEAST = (  # prometheus_client first: after Feast it would count in files
     *("ibis", "ibis.backends.sql.compilers", "feast", "feast.infra.registry.registry"),
 )
 _MODULES: Mapping[Role, Sequence[str]] = {
-    "data-processing": (*_COMMON, "pandera.pandas", *_FEAST),
+    "data-processing": (*_COMMON, "pandera.pandas", *_FEAST, "minio"),
     "model-training": (
         *(*_COMMON, "scipy.stats", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
         *("xgboost", "lightgbm", "skl2onnx", "onnxmltools", *_FEAST, "matplotlib.figure"),
@@ -103,26 +103,34 @@ class Interpreters:
 
     def fork(self, where: Where, request: Mapping[str, Any], log: BinaryIO) -> Forked | None:
         """A step in a child of the warm interpreter, which is started if need be. None when that one has ended."""
-        leash = self.warm(where).fork(log)
-        return Forked(leash, request) if leash else None
-
-    def warm(self, where: Where) -> _Zygote:
-        """Starts an interpreter, unless there is one with these variables. It loads its libraries meanwhile."""
-        shared = {name: value for name, value in where.variables.items() if not name.startswith(_BY_STEP)}
+        shared = _shared(where.variables)
         with self._lock:
             found = self._zygotes.get(where.python)
-            if found and found.variables == shared:
-                return found
-            if found:
+            if found and found.variables != shared:
                 found.close()
-            started = self._zygotes[where.python] = _Zygote(where.python, shared, _MODULES[where.role])
-            return started
+                found = None
+            leash = (found or self._started(where)).fork(log)
+        return Forked(leash, request) if leash else None
+
+    def warm(self, where: Where) -> None:
+        """Starts an interpreter, unless there is one. It loads its libraries while this process goes on."""
+        with self._lock:
+            if where.python not in self._zygotes:
+                self._started(where)
+
+    def _started(self, where: Where) -> _Zygote:
+        started = self._zygotes[where.python] = _Zygote(where.python, _shared(where.variables), _MODULES[where.role])
+        return started
 
     def close(self) -> None:
         """Ends them and gives their memory back. Steps that run go on; the next one starts an interpreter again."""
         with self._lock:
             while self._zygotes:
                 self._zygotes.popitem()[1].close()
+
+
+def _shared(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if not name.startswith(_BY_STEP)}
 
 
 class _Zygote:
@@ -145,7 +153,7 @@ class _Zygote:
         with theirs:
             try:
                 socket.send_fds(self._control, [b"."], [theirs.fileno(), log.fileno()])
-            except OSError:  # it has ended, or another thread closed it
+            except OSError:  # it has ended
                 ours.close()
                 return None
         return ours

@@ -62,14 +62,16 @@ LOOKS = {
 }
 
 
-def seen(root: Path, role: Role = "monitoring") -> dict[str, Any]:
+def seen(root: Path, role: Role = "monitoring", **variables: str) -> dict[str, Any]:
     """What a step of that role finds around it."""
 
     @dsl.pipeline(name="looks")
     def pipeline():
         LOOKS[role]()
 
-    found: dict[str, Any] = run(pipeline, {}, name="looks", root=root).step("look").outputs["Output"]
+    found: dict[str, Any] = (
+        run(pipeline, {}, name="looks", root=root, environment=variables).step("look").outputs["Output"]
+    )
     return {**found, "zygote": int(found["zygote"])}
 
 
@@ -321,6 +323,13 @@ def test_an_interpreter_serves_run_after_run_until_a_variable_changes(
     assert not alive(first["zygote"])
     assert first["scratch"] != second["scratch"]
     assert all(Path(step["cwd"]).parent == Path(step["scratch"]) for step in (first, second, third))
+
+
+def test_an_interpreter_serves_run_after_run_with_variables_that_the_steps_alone_are_given(tmp_path: Path) -> None:
+    first, second = (seen(tmp_path, OMP_NUM_THREADS="1") for _ in range(2))
+
+    assert first["zygote"] == second["zygote"]
+    assert first["variables"]["OMP_NUM_THREADS"] == "1"
 
 
 def test_a_step_finds_nothing_of_the_one_before(tmp_path: Path) -> None:
