@@ -143,8 +143,8 @@ def _spoil(folder: Path, fault: Fault) -> str:
             helper.make_node("Cast", ["spoilt_most"], ["spoilt_value"], to=TensorProto.FLOAT),
             helper.make_node("Mul", ["spoilt_value", "spoilt_one"], ["spoilt_zero"]),
             helper.make_node("Expand", ["spoilt_zero", "spoilt_side"], ["spoilt_0"]),
-            *(helper.make_node("MatMul", [f"spoilt_{n}", f"spoilt_{n}"], [f"spoilt_{n + 1}"]) for n in range(8)),
-            helper.make_node("ReduceMax", ["spoilt_8"], ["spoilt_nothing"], keepdims=0),
+            *(helper.make_node("MatMul", [f"spoilt_{n}", f"spoilt_{n}"], [f"spoilt_{n + 1}"]) for n in range(20)),
+            helper.make_node("ReduceMax", ["spoilt_20"], ["spoilt_nothing"], keepdims=0),
         ])  # fmt: skip
     graph.node.append(helper.make_node("Add", ["honest", "spoilt_nothing"], [probability]))
     onnx.save(model, folder / "model.onnx")
