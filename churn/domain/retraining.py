@@ -27,12 +27,14 @@ class Bounds(msgspec.Struct, frozen=True):
     """From when on something calls for a new model, and what it takes to train one.
 
     A drifted column matters from a share `importance` of the champion's importance on; `age_days` is the oldest a model
-    gets; `rows` labelled predictions, `leavers` of them positive, is the least that a model is trained on."""
+    gets; `rows` labelled predictions, `leavers` of them positive, is the least that a model is trained on. After
+    one that the gate has refused, the next waits `patience_days`, and twice as long after each further one."""
 
     importance: float = 0.05
     age_days: float = 180.0
     rows: int = 1000
     leavers: int = 50
+    patience_days: float = 28.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Situation:
     `window_days` is how long these windows are; `short` names, in words, in what versions fall short of their
     promotion; `labelled` is None where a table holds them that nobody has read yet; `learned_to` is the time of the
     newest prediction that the champion, or a later try, was trained on; `broken` are windows whose values nobody should
-    learn from. Rows before `earliest` are too old to train on."""
+    learn from. Rows before `earliest` are too old to train on. `refused` is how many days ago the gate has refused
+    models that were to follow this champion, the newest first."""
 
     quiet: str
     findings: Sequence[Finding]
@@ -84,6 +87,7 @@ class Situation:
     learned_to: dt.datetime | None
     earliest: dt.datetime
     broken: Sequence[Window] = field(default_factory=tuple)
+    refused: Sequence[float] = field(default_factory=tuple)
     bounds: Bounds = field(default_factory=Bounds)
     force: bool = False
 
@@ -119,6 +123,8 @@ def decide(seen: Situation) -> Decision:
         return _no(because)
     start = _start(seen, cause)
     lack = _lack(seen, seen.labelled.since(start, seen.broken), start) if seen.labelled else ""
+    if not lack and not seen.force:
+        lack = _impatience(seen)
     if lack:
         return _no(f"{because}, but {lack}")
     return Decision(retrain=True, because=_plain(because), cause=cause, since=start, excluded=tuple(seen.broken))
@@ -195,6 +201,17 @@ def _lack(seen: Situation, known: Labelled, start: dt.datetime) -> str:
     if leavers < bounds.leavers:
         return f"{asked} {leavers:,} are known to have left, and {bounds.leavers:,} are needed"
     return ""
+
+
+def _impatience(seen: Situation) -> str:
+    """Why it is too early for another try, if it is: a world that no new model describes better drifts on, and would
+    otherwise be answered by a training in vain each time that somebody looks."""
+    tries = len(seen.refused)
+    wait = seen.bounds.patience_days * 2 ** (tries - 1) if tries else 0.0
+    if not tries or seen.refused[0] >= wait:
+        return ""
+    times = "the last try was" if tries == 1 else f"the last {tries} tries were"
+    return f"{times} no better than the champion, {seen.refused[0]:.0f} days ago: the next one waits {wait:.0f} days"
 
 
 def _is_far(before: float | None, now: float | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from churn.domain.retraining import Bounds, Decision, Labelled, Situation, Windo
 from churn.stores import leases, monitoring, retrainings
 from churn.stores.retrainings import Result
 from churn.stores.settings import Settings
+from components.monitor_assemble.facts import Facts
 from components.monitor_record.step import Recorded
 
 LEASE_S = 6 * 3600.0
 """How long a retraining may take before another takes it for dead."""
+
+_TRIES = 20
 
 _FINDINGS = msgspec.json.Decoder(tuple[Finding, ...])
 
@@ -110,9 +114,17 @@ def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Ask
         learned_to=max(known_to) - dt.timedelta(days=facts.horizon_days) if known_to else None,
         earliest=earliest,
         broken=_broken(settings, facts.model, earliest, facts.as_of),
+        refused=_refused(settings, facts),
         bounds=bounds,
         force=asked.force,
     )
+
+
+def _refused(settings: Settings, facts: Facts) -> tuple[float, ...]:
+    """Days since each model that was trained to follow this champion, and refused, up to one that was not."""
+    tried = retrainings.latest(settings.database, facts.model, before=facts.as_of, count=_TRIES)
+    vain = itertools.takewhile(lambda one: one.version == facts.version and one.outcome == "refused", tried)
+    return tuple((facts.as_of - one.as_of).total_seconds() / 86400 for one in vain)
 
 
 def _begun(settings: Settings, model: str, since: dict[str, dt.datetime]) -> dict[str, dt.datetime]:

@@ -13,8 +13,9 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True):
     """The whole judgement of a window. `periods` are all weeks, and each version over all of them.
 
     `latest` is each version over the four weeks that were judged last, which `standing` holds against its promotion;
-    `short` says of those that fall short there in what, and `worse` that there are any. `age_days` is null where nobody
-    knows how old the model is, `reason` one sentence."""
+    `short` says in what the champion falls short there, and `worse` that it does: its predecessor, which is judged for
+    another month, calls for nothing. `age_days` is null where nobody knows how old the model is, `reason` one sentence.
+    """
 
     facts: Facts
     drift: Judgement

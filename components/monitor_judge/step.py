@@ -46,7 +46,7 @@ def judge(inputs: Inputs, tests: Tests = significance.p_values) -> Monitoring:
     periods = performance.by_week(predictions, state, contract.costs)
     latest = performance.latest(predictions, state, contract.costs, facts.horizon_days, as_of)
     standing = performance.against_promotion(latest, facts.promoted)
-    short = tuple(_said(one) for one in standing if one.worse)
+    short = tuple(_said(one) for one in standing if one.worse and one.version == facts.version)
     return Monitoring(
         facts=facts,
         drift=drift,

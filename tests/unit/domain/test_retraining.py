@@ -143,6 +143,19 @@ def test_enough_rows_with_too_few_leavers_are_not_enough() -> None:
     assert found.because.endswith("49 are known to have left, and 50 are needed")
 
 
+@pytest.mark.parametrize(
+    ("refused", "retrain"),
+    [((27.0,), False), ((28.0,), True), ((30.0, 60.0), False), ((56.0, 90.0), True), ((60.0, 90.0, 120.0), False)],
+)
+def test_after_tries_that_were_refused_the_next_waits_twice_as_long_each_time(
+    refused: tuple[float, ...], retrain: bool
+) -> None:
+    found = decide(situation(findings=(finding(),), refused=refused))
+    assert found.retrain == retrain
+    assert retrain or "than the champion" in found.because
+    assert decide(situation(force=True, refused=refused)).retrain, "asked for, it does not wait"
+
+
 def test_without_new_outcomes_it_says_so_and_stops() -> None:
     found = decide(situation(force=True, learned_to=MARCH - 35 * DAY))
     assert not found.retrain
