@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from churn.domain.errors import UserError
+from churn.notices.notice import Notice, Severity, key
+from churn.notices.send import send
 from churn.stores import objects, rollout_decisions
 from churn.stores.registry import Registry
 from churn.stores.rollout_decisions import Act, By, Decision
@@ -109,7 +111,11 @@ def put(settings: Settings, env: Mapping[str, str], before: Traffic, after: Traf
         share=written.share,
         revision=written.revision,
     )
-    problems = [*_recorded(settings, decision), *_told(settings, env, decision), *_mirrored(settings, written)]
+    severity: Severity = "info"
+    if why.action == "roll back":
+        severity = "warning" if written.champion == before.champion else "critical"
+    told = _told(settings, env, decision, severity)
+    problems = [*_recorded(settings, decision), *told, *_mirrored(settings, written)]
     return Done(document=written, decision=decision, problems=tuple(problems))
 
 
@@ -139,15 +145,12 @@ _NEXT = {
 }
 
 
-def _told(settings: Settings, env: Mapping[str, str], decision: Decision) -> list[str]:
-    from churn.notices.notice import Notice, key
-    from churn.notices.send import send
-
+def _told(settings: Settings, env: Mapping[str, str], decision: Decision, severity: Severity) -> list[str]:
     notice = Notice(
         kind="rollout",
         model=decision.model,
         key=key(decision.model, "rollout", f"revision-{decision.revision}"),
-        severity="critical" if decision.action == "roll back" else "info",
+        severity=severity,
         title=f"{decision.model}: {decision.reason}",
         lines=(f"Version {decision.champion} is the champion.",),
         next=_NEXT[decision.action],

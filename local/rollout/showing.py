@@ -34,14 +34,16 @@ def status(model: str) -> Status:
 
 def show_status(found: Status) -> None:
     """Prints it."""
-    screen.out.print(_who(found.traffic), markup=False)
+    screen.out.print(_who(found.traffic), markup=False, soft_wrap=True)
     for one in found.decisions:
-        screen.out.print(f"{one.at:%Y-%m-%d %H:%M} UTC, {one.action} ({one.by}): {one.reason}", markup=False)
+        screen.out.print(
+            f"{one.at:%Y-%m-%d %H:%M} UTC, {one.action} ({one.by}): {one.reason}", markup=False, soft_wrap=True
+        )
 
 
 def show_done(done: Done) -> None:
     """Prints what was done, and what went wrong after it."""
-    screen.out.print(f"{done.decision.reason}. {_who(done.document)}", markup=False)
+    screen.out.print(f"{done.decision.reason}. {_who(done.document)}", markup=False, soft_wrap=True)
     for problem in done.problems:
         screen.tell(problem)
 
@@ -62,12 +64,12 @@ def decision(judged: Judged, done: Done | None) -> dict[str, Any]:
 
 def show_decision(judged: Judged, done: Done | None) -> None:
     """Prints the verdict, and what it rests on."""
-    screen.out.print(f"{judged.verdict.action}: {judged.verdict.reason}.", markup=False)
-    screen.out.print(_outcomes(judged.evidence), markup=False)
+    screen.out.print(f"{judged.verdict.reason}.", markup=False, soft_wrap=True)
+    screen.out.print(_outcomes(judged.evidence), markup=False, soft_wrap=True)
     if judged.live:
         screen.out.print(_table(judged.live[-1]))
     else:
-        screen.out.print(f"{judged.silence}.", markup=False)
+        screen.out.print(f"{judged.silence}.", markup=False, soft_wrap=True)
     if done is not None:
         show_done(done)
     elif judged.verdict.action != "wait":
