@@ -92,7 +92,11 @@ def test_before_the_horizon_has_passed_nothing_is_known(home: Stage) -> None:
     assert (judged.verdict.action, judged.evidence.judged) == ("wait", 0)
 
 
-def test_a_customer_counts_once_however_often_asked_about(home: Stage) -> None:
+@pytest.mark.parametrize("at_once", [500_000, 10])
+def test_a_customer_counts_once_however_often_asked_about(
+    home: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("local.rollout.observed._MANY", at_once)
     home.challenge(home.variant(2))
     home.log(2, ["the-first"], START - DAY, contacts=False)
     for again in range(5):

@@ -26,14 +26,19 @@ def experiment(seed: int, share: float, lift: float) -> tuple[np.ndarray, np.nda
 
 def decided(seed: int, share: float, lift: float) -> str:
     """What the interval says first, read after every batch of outcomes."""
+    return first_word(seed, share, lift)[0]
+
+
+def first_word(seed: int, share: float, lift: float) -> tuple[str, int]:
+    """What it says first, and after how many outcomes; nothing, of all there are."""
     profits, challenged = experiment(seed, share, lift)
     found = effects(profits, challenged, share)
     for count in range(BATCH, CUSTOMERS + 1, BATCH):
         seen = interval(found[:count], effect_scale(WORTH, share), LEVEL)
         assert seen is not None
         if seen.low > 0 or seen.high < 0:
-            return "better" if seen.low > 0 else "worse"
-    return ""
+            return "better" if seen.low > 0 else "worse", count
+    return "", CUSTOMERS
 
 
 def naive(seed: int, share: float) -> bool:
@@ -59,6 +64,11 @@ def test_a_real_difference_is_found(share: float, lift: float, expected: str) ->
     found = [decided(seed, share, lift) for seed in range(100)]
     assert found.count(expected) >= 90
     assert set(found) <= {expected, ""}
+
+
+def test_it_takes_as_many_customers_as_the_readme_says() -> None:
+    counts = [first_word(seed, 0.5, 0.2)[1] for seed in range(100)]
+    assert np.median(counts) == pytest.approx(1600, abs=200)
 
 
 def test_the_world_may_change_while_it_is_watched_without_a_difference_appearing() -> None:
