@@ -13,7 +13,7 @@ says: what customers are, why they leave, or only what the table reports of them
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,10 @@ class Drift:
     """The changes of a specification, in its order."""
 
     changes: tuple[Change, ...] = ()
+
+    def delayed(self, months: int) -> Drift:
+        """The same, each change so many months later."""
+        return Drift(tuple(replace(change, month=change.month + months) for change in self.changes))
 
     @property
     def latest(self) -> int:

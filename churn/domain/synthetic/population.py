@@ -91,16 +91,20 @@ class Block:
 
 class Population:
     """`customers` at any time, from month one on; see `drift` for the specification. Raises UserError for a
-    specification without meaning and for numbers out of range. Nobody's id is ever another's."""
+    specification without meaning and for numbers out of range. Nobody's id is ever another's.
 
-    def __init__(self, customers: int, seed: int, spec: str | None = None, start: date = START) -> None:
-        world = drift.parse(spec)
+    Before what the specification calls month one, the base lives for `before` months in which nothing changes."""
+
+    def __init__(
+        self, customers: int, seed: int, spec: str | None = None, start: date = START, *, before: int = 0
+    ) -> None:
+        world = drift.parse(spec).delayed(before)
         self._blocks = [Block(plot, world) for plot in plots(customers, seed)]
         self._seed, self._start = seed, start
 
     @property
     def month(self) -> int:
-        """The month it is, from 1."""
+        """The month it is, from 1, which is the first of those `before`."""
         return self._blocks[0].month
 
     @property

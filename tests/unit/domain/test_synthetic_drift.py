@@ -70,6 +70,14 @@ def test_months_before_a_drift_are_those_of_a_quiet_base():
     assert not at_month(4, "price-rise@4").table().equals(at_month(4, None).table())
 
 
+def test_months_that_a_base_has_lived_before_do_not_count_for_a_drift():
+    early, late = Population(2_000, 3, "price-rise@2", before=3), Population(2_000, 3, "price-rise@5")
+    for _ in range(5):
+        assert early.labelled().equals(late.labelled())
+        early.advance()
+        late.advance()
+
+
 def test_a_scenario_without_a_month_begins_in_the_fifth():
     assert parse("price-rise").latest == 5
     assert at_month(5, "price-rise").labelled().equals(at_month(5, "price-rise@5:0.3").labelled())
