@@ -8,7 +8,7 @@ BIN := .venv/bin
 ROLES := data-processing model-training model-serving monitoring
 COMPILE := $(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet $(UPGRADE)
 
-.PHONY: demo install test bench-batch bench-serving lint format lock check-locks clean
+.PHONY: demo install test bench-batch bench-serving bench-simulation lint format lock check-locks clean
 
 demo: install
 	$(BIN)/churn demo
@@ -28,6 +28,11 @@ bench-batch: install
 bench-serving: install
 	-$(MAKE) --no-print-directory .venvs/mlserver/.installed
 	$(BIN)/python -m tests.benchmarks.serving $(BENCH)
+
+# Ten simulated years of each scenario, some hours; what is done is not done again: interrupt it, and go on later.
+# `make bench-simulation BENCH="--scenario quiet --seeds 3"` is shorter, BENCH=--table prints what is done.
+bench-simulation: install
+	$(BIN)/python -m tests.benchmarks.simulation $(BENCH)
 
 .venvs/mlserver/.installed: tests/benchmarks/serving/mlserver.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) .venvs/mlserver

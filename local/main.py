@@ -23,6 +23,7 @@ from local.commands import (
     rollout,
     run,
     serve,
+    simulate,
 )
 
 # Typer carries a Click of its own and exports this much of it: what was typed is at fault.
@@ -41,6 +42,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(contract.app, name="contract")
 app.add_typer(run.app, name="run")
 app.add_typer(pipeline.app, name="pipeline")
+app.command("simulate")(simulate.simulate)
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.add_typer(features.app, name="features")
