@@ -96,6 +96,7 @@ def _next(done: Demo) -> str:
             f"serve           .venv/bin/churn serve --model {MODEL}",
             f"ask             .venv/bin/churn predict --model {MODEL} --customer-id {done.customer_id}",
             f"everybody       .venv/bin/churn run batch --model {MODEL} --from-store",
+            "a whole year    .venv/bin/churn simulate --scenario price-rise",
             "your own table  .venv/bin/churn contract draft TABLE --target COLUMN --out mine.yaml",
             "                .venv/bin/churn run training --contract mine.yaml --data TABLE",
         ]

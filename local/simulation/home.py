@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from churn.stores.settings import Settings
+from serving.settings import ServingSettings
 
 _KEPT = (
     "CHURN_ENVIRONMENTS", "CHURN_IMAGE_REGISTRY", "CHURN_IMAGE_TAG", "CHURN_DRIFT_EFFECT", "CHURN_RETRAIN_IMPORTANCE",
@@ -17,15 +19,22 @@ _KEPT = (
 
 
 @contextmanager
-def fresh(folder: Path) -> Iterator[Settings]:
-    """Settings of a home in `folder`, for this process and all that it starts; afterwards everything is as before."""
+def fresh(folder: Path, seed: int) -> Iterator[Settings]:
+    """Settings of a home in `folder`, for this process and all that it starts; afterwards everything is as before.
+
+    Customers get their names in the log by a key of the `seed`: the names decide who is held out of training, and the
+    same seed is to give the same year."""
     before = {name: value for name, value in os.environ.items() if name.startswith("CHURN_")}
     for name in before:
         if name not in _KEPT:
             del os.environ[name]
     os.environ["CHURN_HOME"] = str(folder)
     try:
-        yield Settings.load().prepare()
+        settings = Settings.load().prepare()
+        key = ServingSettings.load(os.environ, settings).log_key
+        key.parent.mkdir(mode=0o700)
+        key.write_text(hashlib.sha256(f"simulation {seed}".encode()).hexdigest(), encoding="utf-8")
+        yield settings
     finally:
         for name in [name for name in os.environ if name.startswith("CHURN_")]:
             del os.environ[name]

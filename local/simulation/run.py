@@ -57,7 +57,7 @@ def run(request: Request, tell: Tell = lambda _: None) -> Year:
     gate, StepFailed when a step breaks; when interrupted, nothing is left behind."""
     began = time.monotonic()
     try:
-        with fresh(request.out / "home") as settings:
+        with fresh(request.out / "home", request.seed) as settings:
             simulation = _Simulation(request, settings, terms(settings))
             for month in world.months(request.customers, request.seed, request.scenario, request.months):
                 simulation.live(month, tell)

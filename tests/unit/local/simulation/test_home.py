@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from local.simulation.home import fresh
 
 
@@ -20,7 +21,7 @@ def test_nothing_reaches_the_real_stores_and_all_is_as_before_afterwards(
     }  # fmt: skip
     for name, value in real.items():
         monkeypatch.setenv(name, value)
-    with suppress(RuntimeError), fresh(tmp_path / "year") as settings:
+    with suppress(RuntimeError), fresh(tmp_path / "year", seed=1) as settings:
         assert settings.home == tmp_path / "year"
         assert settings.database == f"sqlite:///{tmp_path}/year/churn.db"
         assert "CHURN_LOG_KEY" not in os.environ
@@ -29,3 +30,11 @@ def test_nothing_reaches_the_real_stores_and_all_is_as_before_afterwards(
         raise RuntimeError
     assert {name: value for name, value in os.environ.items() if name in real} == real
     assert "CHURN_RETRAIN_ROWS" not in os.environ
+
+
+def test_the_same_seed_gives_customers_the_same_names(tmp_path: Path) -> None:
+    keys = []
+    for number, seed in enumerate((1, 1, 2)):
+        with fresh(tmp_path / str(number), seed) as settings:
+            keys.append(Pseudonyms.load(settings.home / "keys" / "log").pseudonym("7590-VHVEG"))
+    assert keys[0] == keys[1] != keys[2]
