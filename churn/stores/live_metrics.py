@@ -101,9 +101,8 @@ class Prometheus:
         found = self.query(f'max(timestamp(churn_model_info{{model="{model}"}}))', window.end)
         if not found:
             raise NoFiguresError(f"knows no predictor that serves {model}", self._address, "let it scrape /metrics")
-        age = window.end - found[0][1]
-        if age > STALE_S:
-            raise NoFiguresError(f"has figures of {model} from {age:,.0f} s ago, which is too old", self._address)
+        if window.end - found[0][1] > STALE_S:
+            raise NoFiguresError(f"has no figures of {model} from the last {STALE_S:g} s", where=self._address)
 
     def _sum(self, counter: str, model: str, window: Window) -> float:
         """How much a counter grew, in all replicas together; 0 where nobody has counted it yet."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from churn.domain.errors import UserError
 from churn.domain.rollout.evidence import Evidence
 from churn.domain.rollout.verdict import Pair
 from churn.stores import rollout_decisions
@@ -20,21 +21,28 @@ from local.rollout.judging import Judged
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What serves, and what was done about it, the newest first."""
+    """What serves, and what was done about it, the newest first; `problem` where that is not known."""
 
     traffic: Traffic
     decisions: list[Decision]
+    problem: str = ""
 
 
 def status(model: str) -> Status:
-    """Reads the document and the table of decisions. Raises UserError when nothing serves, or a store is away."""
+    """Reads the document and the table of decisions. Raises UserError when nothing serves, or its store is away."""
     settings = Settings.load().prepare()
-    return Status(judging.document_of(settings, model), rollout_decisions.latest(settings.database, model))
+    document = judging.document_of(settings, model)
+    try:
+        return Status(document, rollout_decisions.latest(settings.database, model))
+    except UserError as error:
+        return Status(document, [], f"what was done before is not known: {error}")
 
 
 def show_status(found: Status) -> None:
     """Prints it."""
     screen.out.print(_who(found.traffic), markup=False, soft_wrap=True)
+    if found.problem:
+        screen.tell(found.problem)
     for one in found.decisions:
         screen.out.print(
             f"{one.at:%Y-%m-%d %H:%M} UTC, {one.action} ({one.by}): {one.reason}", markup=False, soft_wrap=True

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from churn.domain.errors import UserError
 from churn.domain.rollout.bounds import breach
 from churn.stores import leases
+from churn.stores.addresses import redacted
 from churn.stores.errors import ConflictError
 from churn.stores.live_metrics import ADDRESS, Prometheus, Window
 from churn.stores.settings import Settings
@@ -71,6 +72,8 @@ class Watch:
                 other = self._other()
         except UserError as error:
             self._say(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a store's client comes up with
+            self._say(redacted(f"{type(error).__name__}: {error}"))
         if other and standby:
             self._say(f"{other} watches {self.model}; waiting")
         elif other:

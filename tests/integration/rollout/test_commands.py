@@ -53,6 +53,13 @@ def test_who_serves_is_told_in_a_sentence_and_as_a_document(home: Stage, churn: 
     assert (found["traffic"]["share"], found["decisions"]) == (0.2, [])
 
 
+def test_who_serves_is_told_while_the_database_is_away(churn: Churn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_DATABASE", "postgresql://nobody@127.0.0.1:9/nothing")
+    code, out, err = churn("status")
+    assert (code, out.strip()) == (0, "Version 1 of shop is the champion.")
+    assert "what was done before is not known" in err
+
+
 def test_a_decision_is_said_and_only_done_when_it_is_to_be(home: Stage, churn: Churn) -> None:
     lose(home)
     as_of = ("--as-of", "2026-05-01")

@@ -107,7 +107,7 @@ def test_predictors_that_are_gone_give_no_figures(prometheus: Prometheus, shops:
 
 def test_old_figures_are_none(prometheus: Prometheus) -> None:
     """Asked four minutes ahead, what was scraped now is as old as that."""
-    with pytest.raises(NoFiguresError, match="too old"):
+    with pytest.raises(NoFiguresError, match="no figures of shop from the last 180 s"):
         prometheus.challenger("shop", "split", Window(time.time() + 240, 300))
 
 
