@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ import xgboost
 
 from churn.domain import bundle as bundles
 from churn.domain import encoding
-from tests.benchmarks.serving import measure
+from tests.benchmarks.serving import measure, ours
 from tests.benchmarks.serving.contestants import Customers
 from tests.benchmarks.serving.measure import Burst
 from tests.benchmarks.serving.model import ROOT, Trained
@@ -101,7 +100,7 @@ def cache(url: str, model_us: float) -> Cache:
 def import_s() -> float:
     """Seconds for a process that imports KServe and ONNX Runtime, and does nothing."""
     begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import kserve, onnxruntime"], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run([ours.python(), "-c", "import kserve, onnxruntime"], check=True, capture_output=True, cwd=ROOT)
     return time.monotonic() - begun
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from churn.stores import database, objects
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant
+from local.runner.environments import Environments
 from tests.benchmarks.serving.model import NAME, Trained
 from tests.bundles import put_in_charge, remember
 from tests.servers import postgres_server, redis_server
@@ -72,9 +72,14 @@ def production(home: Path, trained: Trained, customers: Mapping[str | int, Mappi
         yield Production({**kept, **addresses, **options}, key, redis, tuple(missing))
 
 
+def python() -> str:
+    """The interpreter of the predictor's image: in this process's own XGBoost would find scikit-learn, and load it."""
+    return str(Environments().python("model-serving"))
+
+
 def command(http_port: int, grpc_port: int, workers: int = 1) -> list[str]:
     ports = ["--http-port", str(http_port), "--grpc-port", str(grpc_port)]
-    return [sys.executable, "-m", "serving", "--model", NAME, *ports, "--workers", str(workers)]
+    return [python(), "-m", "serving", "--model", NAME, *ports, "--workers", str(workers)]
 
 
 def settled(http_port: int, headers: Mapping[str, str]) -> dict[str, float]:
