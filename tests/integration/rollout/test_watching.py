@@ -88,10 +88,10 @@ def test_a_new_champion_that_is_slower_than_the_one_before_is_rolled_back(
     home: Stage, replica: Replica, prometheus: str
 ) -> None:
     count(replica, "champion", 300)
-    scraped(Prometheus(prometheus), [replica])
     second = home.variant(2)
+    scraped(Prometheus(prometheus), [replica])
+    time.sleep(1)  # documents are dated to the second, of which what was scraped is to be before
     home.put(promoted(home.document, "shop", second))
-    time.sleep(1)  # documents are dated to the second
     scraped(Prometheus(prometheus), [replica])
     count(replica, "champion", 300, seconds=0.2)
     scraped(Prometheus(prometheus), [replica])
