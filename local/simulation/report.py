@@ -50,6 +50,8 @@ def _parts(year: Year) -> list[RenderableType]:
 
 def _worth(year: Year) -> str:
     found = year.summary
+    if found.injected is None:
+        return "nothing changed: in what the three differ is chance"
     if found.lost is None:
         return "nothing was gained by anybody"
     kept = "" if found.kept is None else f"; this one has {percent(found.kept)} of what blind retraining gains"

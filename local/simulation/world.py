@@ -18,8 +18,8 @@ from churn.domain.synthetic.population import Population
 START = dt.date(2025, 1, 1)
 """The day of the year's first snapshot."""
 
-HISTORY = 3
-"""Months before it, of which all outcomes are known by then but the last day's: the first champion learns from them."""
+HISTORY = 6
+"""Months before it, whose outcomes are all known by then: the first champion learns from half a year."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tests.unit.local.simulation.test_accounts import month
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def year(scenario: str = "price-rise@2") -> Year:
+def year(scenario: str = "price-rise@2", begins: int | None = 2) -> Year:
     months = [
         month(1, (10, 10, 10)),
         month(2, (5, 20, 5), retrained=True, promoted=2, because="drifted: <b>tenure</b>", reason="promoted: better"),
@@ -30,7 +30,7 @@ def year(scenario: str = "price-rise@2") -> Year:
     return Year(
         scenario=scenario, seed=3, customers=1000, candidates="xgboost", executor="kfp", costs=Costs(),
         months=tuple(months),
-        summary=summary(months, alarms, 2, 1), alarms=tuple(alarms), tasks=("training-1/ingest", "retraining-2/decide"),
+        summary=summary(months, alarms, begins, 1), alarms=tuple(alarms), tasks=("training-1/ingest", "retraining-2/decide"),
         seconds=12.3,
     )  # fmt: skip
 
@@ -59,3 +59,12 @@ def test_the_screen_says_when_it_was_seen_and_what_it_was_worth(monkeypatch: pyt
     assert "never retraining costs 71 % of the profit that blind retraining makes; this one has 66 %" in text
     assert "2, from training-1/ingest to retraining-2/decide" in text
     assert "retrained: version 2" in text
+
+
+def test_of_a_quiet_year_nobody_says_what_chance_has_cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(screen, "out", Console(file=told, width=160))
+    quiet = year("quiet", begins=None)
+    report.show(quiet)
+    assert "nothing changed: in what the three differ is chance" in told.getvalue()
+    assert "less than with blind" not in Path(documents.written(quiet, tmp_path).artifacts["page"]).read_text("utf-8")
