@@ -17,6 +17,7 @@ from churn.stores import files
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 from components.monitor_assemble.bounds import bounds
+from components.monitor_assemble.times import require_days
 from local import notices, screen
 from local.asked import date_of, runner_of
 from local.runner import Run, RunnerName, StepEvent
@@ -38,6 +39,7 @@ class Request:
         """Reads what was typed. Raises UserError for what cannot be."""
         bounds(os.environ)
         channels.check(os.environ)
+        require_days(days, "--days")
         return cls(checked_model(model), date_of(as_of), days, runner_of(runner))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -20,7 +20,9 @@ from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 from components.decide.bounds import bounds as retraining_bounds
 from components.decide.step import lease_of
+from components.evaluate.evaluation import Rule
 from components.monitor_assemble.bounds import bounds as drift_bounds
+from components.monitor_assemble.times import require_days
 from local import notices, screen
 from local.asked import address_of, date_of, runner_of
 from local.runner import Run, RunnerName, StepEvent
@@ -53,6 +55,11 @@ class Request:
         asked = cls(
             model=checked_model(model), as_of=date_of(as_of), data=address_of(data), runner=runner_of(runner), **others
         )
+        for days, where in ((asked.days, "--days"), (asked.window_days, "--window")):
+            require_days(days, where)
+        rules = get_args(Rule)
+        if asked.comparison and asked.comparison not in rules:
+            raise UserError(f"'{asked.comparison}' is no rule", "--comparison", f"one of {', '.join(rules)}")
         if not 0 <= asked.share < 1:
             raise UserError(f"{asked.share:g} is no share of the customers", "--share", "0, or like 0.1")
         return asked

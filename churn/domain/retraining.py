@@ -27,8 +27,8 @@ class Bounds(msgspec.Struct, frozen=True):
     """From when on something calls for a new model, and what it takes to train one.
 
     A drifted column matters from a share `importance` of the champion's importance on; `age_days` is the oldest a model
-    gets; `rows` labelled predictions, `leavers` of them positive, is the least that a model is trained on. After
-    one that the gate has refused, the next waits `patience_days`, and twice as long after each further one."""
+    gets; `rows` labelled predictions is the least that a model is trained on, `leavers` of them of either outcome.
+    After one that the gate has refused, the next waits `patience_days`, and twice as long after each further one."""
 
     importance: float = 0.05
     age_days: float = 180.0
@@ -73,7 +73,8 @@ class Situation:
     `window_days` is how long these windows are; `short` names, in words, in what versions fall short of their
     promotion; `labelled` is None where a table holds them that nobody has read yet; `learned_to` is the time of the
     newest prediction that the champion, or a later try, was trained on; `broken` are windows whose values nobody should
-    learn from. Rows before `earliest` are too old to train on. `refused` is how many days ago the gate has refused
+    learn from. Rows before `earliest` are too old to train on. `challenger` is the version that is being
+    tried beside the champion. `refused` is how many days ago the gate has refused
     models that were to follow this champion, the newest first."""
 
     quiet: str
@@ -87,6 +88,7 @@ class Situation:
     learned_to: dt.datetime | None
     earliest: dt.datetime
     broken: Sequence[Window] = field(default_factory=tuple)
+    challenger: int | None = None
     refused: Sequence[float] = field(default_factory=tuple)
     bounds: Bounds = field(default_factory=Bounds)
     force: bool = False
@@ -124,7 +126,7 @@ def decide(seen: Situation) -> Decision:
     start = _start(seen, cause)
     lack = _lack(seen, seen.labelled.since(start, seen.broken), start) if seen.labelled else ""
     if not lack and not seen.force:
-        lack = _impatience(seen)
+        lack = _rival(seen) or _impatience(seen)
     if lack:
         return _no(f"{because}, but {lack}")
     return Decision(retrain=True, because=_plain(because), cause=cause, since=start, excluded=tuple(seen.broken))
@@ -198,9 +200,17 @@ def _lack(seen: Situation, known: Labelled, start: dt.datetime) -> str:
     asked = f"of those asked about since {start:%Y-%m-%d}"
     if len(known.at) < bounds.rows:
         return f"{asked} {len(known.at):,} outcomes are known, and {bounds.rows:,} are needed"
-    if leavers < bounds.leavers:
-        return f"{asked} {leavers:,} are known to have left, and {bounds.leavers:,} are needed"
+    for count, what in ((leavers, "left"), (len(known.at) - leavers, "stayed")):
+        if count < bounds.leavers:
+            return f"{asked} {count:,} are known to have {what}, and {bounds.leavers:,} are needed"
     return ""
+
+
+def _rival(seen: Situation) -> str:
+    """Which model is being tried, if one is: another in its place would let no trial ever come to its end."""
+    if seen.challenger is None:
+        return ""
+    return f"version {seen.challenger} is being tried: decide that rollout first, or force it"
 
 
 def _impatience(seen: Situation) -> str:

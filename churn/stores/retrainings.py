@@ -13,6 +13,9 @@ from churn.stores.database import as_column, as_moment, transaction
 Outcome = Literal["none", "running", "promoted", "challenger", "refused", "failed"]
 """`none` where nothing was trained, `refused` where the gate said no."""
 
+NO_END = "the run came to no end"
+"""What is said of one that failed, or died."""
+
 _TABLE = "retrainings"
 
 
@@ -48,18 +51,36 @@ _COLUMNS = Retraining.__struct_fields__
 def decide(url: str, decision: Retraining) -> None:
     """Writes a decision down; one of the same model and time takes the place of the former.
 
-    Raises UserError when the database is away or has no such table yet."""
+    Raises UserError when that one is another run's that has not come to its end, and when the database is away or has
+    no such table yet."""
     from sqlalchemy import text
 
     changes = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
     statement = text(
         f"INSERT INTO retrainings ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "  # noqa: S608 - names of this module
-        f"ON CONFLICT (model, as_of) DO UPDATE SET {changes}"
+        f"ON CONFLICT (model, as_of) DO UPDATE SET {changes} "
+        "WHERE retrainings.run = excluded.run OR retrainings.outcome <> 'running'"
     )
     with transaction(url, _TABLE) as connection:
         row = msgspec.structs.asdict(decision)
         times = {name: as_column(connection, row[name]) for name in ("as_of", "since")}
-        connection.execute(statement, row | times)
+        if not connection.execute(statement, row | times).rowcount:
+            problem = "another retraining as of the same time is under way"
+            raise UserError(problem, where=f"model {decision.model}", remedy="wait for it to end")
+
+
+def give_up(url: str, model: str, but: str) -> None:
+    """Writes down that a model's runs have failed that came to no result, but for the run `but`.
+
+    For who knows that none of them goes on. Raises UserError when the database is away."""
+    from sqlalchemy import text
+
+    statement = text(
+        "UPDATE retrainings SET outcome = 'failed', reason = :reason "
+        "WHERE model = :model AND run <> :but AND outcome = 'running'"
+    )
+    with transaction(url, _TABLE) as connection:
+        connection.execute(statement, {"model": model, "but": but, "reason": NO_END})
 
 
 def conclude(url: str, model: str, run: str, result: Result) -> None:
@@ -83,10 +104,11 @@ def of_run(url: str, model: str, run: str) -> Retraining | None:
 
 
 def latest(url: str, model: str, before: dt.datetime, count: int = 1) -> list[Retraining]:
-    """The newest of a model's runs that trained, of earlier as-of times than `before`, the newest first.
+    """The newest of a model's runs that gave a model, of earlier as-of times than `before`, the newest first.
 
-    Raises UserError when the database is away."""
-    return _read(url, "model = :model AND as_of < :before AND retrain", {"model": model, "before": before}, count)
+    One that failed has learned nothing. Raises UserError when the database is away."""
+    condition = "model = :model AND as_of < :before AND outcome IN ('promoted', 'challenger', 'refused')"
+    return _read(url, condition, {"model": model, "before": before}, count)
 
 
 def every(url: str, model: str) -> list[Retraining]:

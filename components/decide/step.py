@@ -21,7 +21,9 @@ from churn.domain.retraining import Bounds, Decision, Labelled, Situation, Windo
 from churn.stores import leases, monitoring, retrainings
 from churn.stores.retrainings import Result
 from churn.stores.settings import Settings
+from churn.stores.traffic_store import open_traffic
 from components.monitor_assemble.facts import Facts
+from components.monitor_assemble.times import require_days
 from components.monitor_record.step import Recorded
 
 LEASE_S = 6 * 3600.0
@@ -48,13 +50,13 @@ def decide(settings: Settings, seen: Recorded, predictions: Path, asked: Asked, 
     """The decision, which is written down; when it is to retrain, the run holds the lease of the model's retrainings.
 
     Raises UserError while another run holds it, for a window that cannot be, and when the database is away."""
-    if asked.window_days < 1:
-        raise UserError(f"{asked.window_days} days are no window", where="window_days", remedy="give 1 or more")
+    require_days(asked.window_days, "window_days")
     facts = seen.judgement.facts
     situation = _situation(settings, seen, predictions, asked, bounds)
     decision = retraining.decide(situation)
     if decision.retrain:
         _take_the_turn(settings, facts.model, asked.run)
+    _give_up_the_dead(settings, facts.model, asked.run)
     retrainings.decide(
         settings.database,
         retrainings.Retraining(
@@ -78,7 +80,7 @@ def leave(settings: Settings, model: str, run: str) -> None:
     leases.release(settings.database, lease_of(model), run)
     found = retrainings.of_run(settings.database, model, run)
     if found and found.outcome == "running":
-        retrainings.conclude(settings.database, model, run, Result("failed", "the run came to no end"))
+        retrainings.conclude(settings.database, model, run, Result("failed", retrainings.NO_END))
 
 
 def lease_of(model: str) -> str:
@@ -96,6 +98,13 @@ def _take_the_turn(settings: Settings, model: str, run: str) -> None:
         )
 
 
+def _give_up_the_dead(settings: Settings, model: str, run: str) -> None:
+    """A run that was killed has told nobody; that its turn is over tells of it."""
+    holder = leases.current(settings.database, lease_of(model))
+    if holder is None or holder.holder == run:
+        retrainings.give_up(settings.database, model, but=run)
+
+
 def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Asked, bounds: Bounds) -> Situation:
     judged, facts = seen.judgement, seen.judgement.facts
     newest = facts.as_of - dt.timedelta(days=facts.horizon_days)
@@ -111,6 +120,7 @@ def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Ask
         short=judged.short,
         age_days=judged.age_days,
         labelled=None if asked.elsewhere else _labelled(predictions, facts.horizon_days, facts.as_of),
+        challenger=_challenger(settings, facts.model),
         learned_to=max(known_to) - dt.timedelta(days=facts.horizon_days) if known_to else None,
         earliest=earliest,
         broken=_broken(settings, facts.model, earliest, facts.as_of),
@@ -133,8 +143,15 @@ def _begun(settings: Settings, model: str, since: dict[str, dt.datetime]) -> dic
     return {name: at for name, at in since.items() if first is None or at > first}
 
 
+def _challenger(settings: Settings, model: str) -> int | None:
+    serving = open_traffic(settings).read(model)
+    return serving.challenger.version if serving and serving.challenger else None
+
+
 def _labelled(path: Path, horizon_days: int, as_of: dt.datetime) -> Labelled:
-    table = pq.read_table(path, columns=["predicted_at", "left_at", "known_until"])
+    """Of the rows that a training set would be assembled from."""
+    columns = ["predicted_at", "left_at", "known_until"]
+    table = pq.read_table(path, columns=columns, filters=pc.field("own") & ~pc.field("shadow"))
     at, left_at, known_until = (
         np.asarray(pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy(), np.int64) for column in table.columns
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from churn.domain.bundle import PROVENANCE, Bundle, Provenance
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.settings import Settings
-from churn.stores.traffic import Traffic, Variant
 from churn.stores.traffic_store import open_traffic
 from components.evaluate.evaluation import Evaluation
 from components.files import read_json
@@ -21,7 +21,8 @@ _EVALUATION = "evaluation.json"
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that serves; `promoted` are hold-out metrics of every version that the traffic document names."""
+    """The version that serves; `promoted` are hold-out metrics of the versions that the traffic document names, as
+    far as they are known."""
 
     version: int
     bundle: Bundle
@@ -38,8 +39,11 @@ def find(settings: Settings, model: str) -> Champion:
         raise UserError("has no champion, so that there is nothing to compare with", f"model {model}", remedy)
     store = objects.open_store(settings)
     folder = store.fetch_folder(traffic.champion.bundle)
-    judged = {one.version: _evaluation(store.fetch_folder(one.bundle)) for one in _variants(traffic)}
-    own = judged[traffic.champion.version]
+    own = _evaluation(folder)
+    judged = {traffic.champion.version: own}
+    for one in (traffic.challenger, traffic.previous):
+        with suppress(UserError):  # of these nothing else is asked, and a predecessor's bundle may be gone by now
+            judged |= {one.version: _evaluation(store.fetch_folder(one.bundle))} if one else {}
     return Champion(
         version=traffic.champion.version,
         bundle=bundles.load(folder, traffic.champion.digest),
@@ -47,10 +51,6 @@ def find(settings: Settings, model: str) -> Champion:
         promoted={version: one.metrics["holdout"] for version, one in judged.items() if one},
         importance={one.column: one.mean for one in own.importance} if own else {},
     )
-
-
-def _variants(traffic: Traffic) -> list[Variant]:
-    return [one for one in (traffic.champion, traffic.challenger, traffic.previous) if one is not None]
 
 
 def _evaluation(folder: Path) -> Evaluation | None:

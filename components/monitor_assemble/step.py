@@ -25,6 +25,7 @@ from components.files import write_json
 from components.monitor_assemble import champion
 from components.monitor_assemble.champion import Champion
 from components.monitor_assemble.facts import CONTRACT, Facts, Share
+from components.monitor_assemble.times import require_days
 from components.monitor_assemble.window import Reservoir, places
 
 JUDGED_WEEKS = 26
@@ -65,8 +66,7 @@ def assemble(settings: Settings, asked: Asked, files: Files) -> Facts:
     The window holds a sample of the champion's contract's rows: its columns, and the probability where the champion
     gave it. An empty log is no error; the judge says what that means. Raises UserError when the model has no champion,
     for a window that cannot be, and when a store is away."""
-    if asked.days < 1:
-        raise UserError(f"{asked.days} days are no window", where="days", remedy="give 1 or more")
+    require_days(asked.days, "days")
     serving = champion.find(settings, asked.model)
     contract = serving.bundle.contract
     reference = _reference(serving)
@@ -101,7 +101,8 @@ class _Log:
         """Takes a batch of one layout."""
         named = pc.is_valid(batch["customer"])
         self.nameless += len(batch) - (pc.sum(named).as_py() or 0)
-        self._fates.append(pa.Table.from_batches([batch]).select(_FATE).filter(named))
+        own = pa.repeat(batch["layout"][0].as_py() == self._contract.digest, len(batch))
+        self._fates.append(pa.Table.from_batches([batch]).select(_FATE).append_column("own", own).filter(named))
         recent = batch.filter(pc.greater_equal(batch["predicted_at"], pa.scalar(self._asked.since, _TIME)))
         for key in zip(*(recent[name].to_pylist() for name in ("version", "variant", "shadow")), strict=True):
             self.traffic[key] += 1
@@ -139,7 +140,7 @@ _DAY_US = 86_400_000_000
 _FATES = pa.schema(
     {
         "customer": pa.binary(16), "predicted_at": _TIME, "version": pa.int32(), "variant": pa.string(),
-        "shadow": pa.bool_(), "probability": pa.float64(), "decision": pa.bool_(),
+        "shadow": pa.bool_(), "probability": pa.float64(), "decision": pa.bool_(), "own": pa.bool_(),
     }
 )  # fmt: skip
 

@@ -167,6 +167,9 @@ def test_of_two_runs_at_once_the_second_is_refused(shop: Shop, retrain: Callable
     ("asked", "problem"),
     [
         ({"as_of": "yesterday"}, "'yesterday' is not a date"),
+        ({"days": 0}, "0 days are no window"),
+        ({"window_days": 10_000}, "10000 days are no window"),
+        ({"comparison": "inferior"}, "'inferior' is no rule"),
         ({"share": 1.0}, "1 is no share of the customers"),
         ({"runner": "vnev"}, "there is no runner 'vnev'"),
     ],

@@ -16,13 +16,15 @@ from churn.domain.drift.verdict import Bounds
 from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.traffic import Variant
+from churn.stores.traffic_store import open_traffic
 from components.files import read_json, write_json
 from components.monitor_assemble.bounds import bounds
 from components.monitor_assemble.facts import CONTRACT, Facts, Share
 from components.monitor_assemble.step import Asked, assemble
+from components.monitor_assemble.times import moment
 from components.monitor_judge.report import Monitoring
 from components.monitor_judge.step import judge
-from tests.bundles import put_in_charge, shop, write_bundle
+from tests.bundles import publish, put_in_charge, shop, write_bundle
 from tests.integration.monitoring.conftest import files_of, inputs_of
 from tests.monitored import AS_OF, DAY, Shop
 from tests.servers import free_port
@@ -119,6 +121,21 @@ def test_rows_of_another_contract_are_left_out_and_counted(open_shop: Shop, watc
     open_shop.log(300, AS_OF - DAY, contract=other, named=False, shift=400.0)
     found = watch(open_shop)
     assert (found.facts.foreign, found.drift.judged, found.drift.status) == (300, 300, "quiet")
+
+
+def test_a_predecessor_whose_bundle_is_gone_is_not_held_against_its_promotion(open_shop: Shop, watch: Watch) -> None:
+    predecessor = open_traffic(open_shop.settings).read("shop")
+    assert predecessor is not None
+    publish(open_shop.settings, open_shop.contract, version=2, seed=3)
+    objects.open_store(open_shop.settings).delete(predecessor.champion.bundle)
+    open_shop.log(300, AS_OF, version=2)
+    assert watch(open_shop).drift.status == "quiet"
+
+
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01", "1970-12-31", "2026-02-30"])
+def test_what_is_no_time_of_a_run_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=f"'{text}'"):
+        moment(text)
 
 
 def test_a_large_log_is_sampled_and_again_the_same(open_shop: Shop, tmp_path: Path) -> None:

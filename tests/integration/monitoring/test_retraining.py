@@ -18,6 +18,8 @@ from churn.domain.retraining import Bounds, Decision, Window
 from churn.stores import leases, retrainings
 from churn.stores.prediction_log.pseudonyms import entity_key
 from churn.stores.retrainings import Result
+from churn.stores.traffic import challenged
+from churn.stores.traffic_store import open_traffic
 from components.assemble.step import Assembled, Files, Wanted, assemble
 from components.decide.bounds import bounds
 from components.decide.step import Asked, decide, lease_of, leave
@@ -104,9 +106,81 @@ def test_outcomes_that_a_refused_try_knew_are_not_new(open_shop: Shop, ask: Call
     assert not found.retrain
     assert found.because.endswith("no outcome is known that the last training did not know")
     older = msgspec.structs.replace(tried, as_of=AS_OF - 20 * DAY, run="long before")
-    retrainings.decide(open_shop.settings.database, msgspec.structs.replace(tried, retrain=False))
+    retrainings.decide(open_shop.settings.database, msgspec.structs.replace(tried, retrain=False, outcome="none"))
     retrainings.decide(open_shop.settings.database, older)
     assert ask(force=True).retrain
+
+
+def test_outcomes_that_a_run_knew_which_failed_are_still_to_be_learned_from(
+    open_shop: Shop, ask: Callable[..., Decision]
+) -> None:
+    open_shop.log(400, LONG_AGO)
+    came_true(open_shop, 400)
+    tried = retrainings.Retraining(
+        model="shop", as_of=AS_OF - DAY, run="before", version=1, retrain=True, because="x", outcome="failed"
+    )
+    retrainings.decide(open_shop.settings.database, tried)
+    assert ask(force=True).retrain
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_run_that_was_killed_is_known_to_have_failed_by_the_next(
+    open_shop: Shop, ask: Callable[..., Decision], force: bool
+) -> None:
+    open_shop.log(400, LONG_AGO)
+    came_true(open_shop, 400)
+    assert ask("killed", force=True).retrain
+    leases.release(open_shop.settings.database, lease_of("shop"), "killed")
+    before = msgspec.structs.replace(
+        retrainings.every(open_shop.settings.database, "shop")[0], as_of=AS_OF - DAY, run="long dead"
+    )
+    retrainings.decide(open_shop.settings.database, before)
+    assert ask("next", force=force).retrain == force
+    known = {one.run: one.outcome for one in retrainings.every(open_shop.settings.database, "shop")}
+    assert known == {"next": "running" if force else "none", "long dead": "failed"}
+
+
+def test_while_one_trains_another_that_only_looks_leaves_its_decision_alone(
+    open_shop: Shop, ask: Callable[..., Decision]
+) -> None:
+    open_shop.log(400, LONG_AGO)
+    came_true(open_shop, 400)
+    assert ask("first", force=True).retrain
+    with pytest.raises(UserError, match="as of the same time is under way"):
+        ask("second")
+    retrainings.conclude(open_shop.settings.database, "shop", "first", Result("promoted", "better", 2))
+
+
+def test_rows_that_no_training_set_would_hold_are_not_counted(open_shop: Shop, ask: Callable[..., Decision]) -> None:
+    came_true(open_shop, 400)
+    open_shop.log(90, LONG_AGO)
+    open_shop.log(400, LONG_AGO, shadow=True, version=2, variant="challenger")
+    open_shop.log(400, LONG_AGO, contract=shop(description="another"), version=3)
+    found = ask(force=True)
+    assert not found.retrain
+    assert found.because.endswith("90 outcomes are known, and 100 are needed")
+
+
+def test_a_challenger_has_to_be_decided_first(open_shop: Shop, ask: Callable[..., Decision]) -> None:
+    open_shop.log(400, LONG_AGO, shift=100.0)
+    came_true(open_shop, 400)
+    open_shop.log(400, AS_OF, seed=1, shift=100.0)
+    store = open_traffic(open_shop.settings)
+    serving = store.read("shop")
+    assert serving is not None
+    rival = msgspec.structs.replace(serving.champion, version=2, digest="f" * 64)
+    store.write(challenged(serving, rival, 0.2), serving.revision)
+    found = ask()
+    assert not found.retrain
+    assert found.because.endswith("version 2 is being tried: decide that rollout first, or force it")
+
+
+@pytest.mark.parametrize("days", [0, 3651, 10**6])
+def test_a_window_that_cannot_be_is_refused(open_shop: Shop, watch: Watch, ask: Any, days: int) -> None:
+    with pytest.raises(UserError, match=f"{days} days are no window"):
+        watch(open_shop, days=days)
+    with pytest.raises(UserError, match=f"{days} days are no window"):
+        ask(window_days=days)
 
 
 def test_windows_in_which_a_column_was_broken_are_not_trained_on_later(

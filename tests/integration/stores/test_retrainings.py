@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from churn.domain.errors import UserError
@@ -55,8 +56,28 @@ def test_what_came_of_it_is_written_beside_it(url: str) -> None:
         retrainings.conclude(url, "shop", "r3", Result("refused", "worse"))
 
 
-def test_the_latest_that_trained_is_an_earlier_one(url: str) -> None:
+def test_the_latest_that_gave_a_model_is_an_earlier_one(url: str) -> None:
     for one in (QUIET, DRIFTED):
         retrainings.decide(url, one)
+    later = APRIL + dt.timedelta(seconds=1)
+    assert retrainings.latest(url, "shop", later) == [], "it goes on"
+    retrainings.conclude(url, "shop", "r2", Result("refused", "worse"))
     assert retrainings.latest(url, "shop", APRIL) == []
-    assert retrainings.latest(url, "shop", APRIL + dt.timedelta(seconds=1)) == [DRIFTED]
+    assert [one.run for one in retrainings.latest(url, "shop", later)] == ["r2"]
+    retrainings.conclude(url, "shop", "r2", Result("failed", "no end"))
+    assert retrainings.latest(url, "shop", later) == []
+
+
+def test_a_run_that_goes_on_is_not_written_over_by_another_of_the_same_time(url: str) -> None:
+    retrainings.decide(url, DRIFTED)
+    retrainings.decide(url, DRIFTED)
+    other = msgspec.structs.replace(QUIET, as_of=APRIL)
+    with pytest.raises(UserError, match="as of the same time is under way"):
+        retrainings.decide(url, other)
+    assert retrainings.every(url, "shop") == [DRIFTED]
+    retrainings.give_up(url, "shop", but="r2")
+    assert retrainings.every(url, "shop") == [DRIFTED]
+    retrainings.give_up(url, "shop", but="r1")
+    assert [one.outcome for one in retrainings.every(url, "shop")] == ["failed"]
+    retrainings.decide(url, other)
+    assert retrainings.every(url, "shop") == [other]

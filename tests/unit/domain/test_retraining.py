@@ -137,6 +137,19 @@ def test_a_drift_waits_for_outcomes_of_its_own_time() -> None:
     assert found.because.endswith("of those asked about since 2026-02-02 300 outcomes are known, and 1,000 are needed")
 
 
+def test_outcomes_of_leavers_alone_are_not_enough() -> None:
+    found = decide(situation(force=True, labelled=labelled(2000, 35, leavers=1990)))
+    assert not found.retrain
+    assert found.because.endswith("10 are known to have stayed, and 50 are needed")
+
+
+def test_a_model_that_is_being_tried_is_not_replaced_unless_it_is_asked_for() -> None:
+    found = decide(situation(findings=(finding(),), challenger=4))
+    assert not found.retrain
+    assert found.because.endswith("but version 4 is being tried: decide that rollout first, or force it")
+    assert decide(situation(findings=(finding(),), challenger=4, force=True)).retrain
+
+
 def test_enough_rows_with_too_few_leavers_are_not_enough() -> None:
     found = decide(situation(force=True, labelled=labelled(2000, 35, leavers=49)))
     assert not found.retrain
