@@ -50,6 +50,8 @@ def send_all(settings: Settings, notices: Sequence[Notice], env: Mapping[str, st
     is not delivered is not tried again. Raises UserError for a fault of the channels' file."""
     channels = load(env)
     now = dt.datetime.now(dt.UTC)
+    # What is of a time to come would silence all that is told until then.
+    notices = [msgspec.structs.replace(one, at=min(one.at, now)) for one in notices]
     problems = []
     try:
         noted = ledger.note(settings.database, notices, channels, now)

@@ -50,7 +50,7 @@ def record(url: str, report: Report, weeks: Iterable[Period]) -> dict[str, dt.da
     """Writes a judgement and the performance by week, both or neither; gives since when each has drifted what has.
 
     The same window again takes the place of its former judgement; of a week the figures of the latest window stay, as
-    long as the log holds all of its predictions.
+    long as the log holds all of its predictions, but not those of a window that ends in the future.
     Raises UserError when the database is away, refuses, or has no such tables yet; nothing has changed then."""
     with transaction(url, "drift_reports") as connection:
         known = {**msgspec.structs.asdict(report), "drifted": msgspec.json.encode(report.drifted).decode()}
@@ -110,10 +110,13 @@ def _put(
     whole = f" AND excluded.predictions >= {table}.predictions" if "predictions" in columns else ""
     statement = text(
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - names of this module
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} WHERE excluded.as_of >= {table}.as_of{whole}"
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes} "
+        f"WHERE (excluded.as_of >= {table}.as_of OR {table}.as_of > :now){whole}"
     )
+    now = dt.datetime.now(dt.UTC)
     if rows:
-        connection.execute(statement, [{k: _value(connection, v) for k, v in row.items()} for row in rows])
+        given = [{k: _value(connection, v) for k, v in {**row, "now": now}.items()} for row in rows]
+        connection.execute(statement, given)
 
 
 def _week(report: Report, one: Period) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _drift(found: Recorded, after: str) -> Iterator[Notice]:
     lines = [f"{said(one)}, since {found.since[one.name]:%Y-%m-%d}" for one in drift.drifted[:_SHOWN]]
     if len(names) > _SHOWN:
         lines.append(f"and {len(names) - _SHOWN} columns more")
-    looked = f"{drift.rows:,} predictions of {facts.since:%Y-%m-%d} to {facts.as_of:%Y-%m-%d}"
+    looked = f"{drift.judged:,} customers of {facts.since:%Y-%m-%d} to {facts.as_of:%Y-%m-%d}"
     lines.append(f"Looked at: {looked}, version {facts.version}; an effect counts from {facts.bounds.effect:g} on.")
     yield _notice(
         found, "drift", severity="warning", title=f"{_listed(names)} drifted", lines=tuple(lines),

@@ -21,7 +21,7 @@ def _metrics(found: Monitoring) -> Iterator[tuple[str, str, Samples]]:
     model = {"model": facts.model}
     columns = [({**model, "part": one.part, "column": one.name}, one) for one in drift.findings]
     yield "churn_monitoring_as_of_timestamp_seconds", "End of the window.", [(model, facts.as_of.timestamp())]
-    yield "churn_window_rows", "Answers that were logged in the window.", [(model, drift.rows)]
+    yield "churn_window_rows", "Answers that were logged in the window.", [(model, facts.rows)]
     yield "churn_window_judged", "Whether the window was large enough to judge.", [(model, drift.status != "unjudged")]
     yield (
         "churn_drifted",

@@ -51,6 +51,13 @@ def pushgateway(status: int) -> Iterator[tuple[str, list[tuple[str, str, bytes]]
         thread.join()
 
 
+def test_answers_are_counted_as_they_were_logged_however_few_are_looked_at(open_shop: Shop, watch: Watch) -> None:
+    for days in (0, 1):
+        open_shop.log(300, AS_OF - days * DAY)
+    text = exposition(watch(open_shop))
+    assert 'churn_window_rows{model="shop"} 600.0' in text
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_nothing_wrong(found: Monitoring) -> None:
     text = exposition(found)

@@ -84,6 +84,17 @@ def test_performance_is_a_row_a_version_and_week_and_the_latest_stays(open_shop:
     assert (version, str(week), counts, bool(ordered)) == (1, "2026-01-19", [400, 400, 0, 100], True)
 
 
+def test_a_window_of_a_time_to_come_does_not_keep_its_figures_until_then(
+    open_shop: Shop, watch: Watch, keep: Any
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    open_shop.log(300, now - 35 * DAY)
+    keep(watch(open_shop, as_of=now + 100 * DAY))
+    open_shop.became({f"c{row}": None for row in range(300)}, now)
+    keep(watch(open_shop, as_of=now))
+    assert {count for (count,) in rows(open_shop, "SELECT judged FROM model_performance")} == {300}
+
+
 def test_a_week_whose_predictions_are_archived_in_part_keeps_its_figures(
     open_shop: Shop, watch: Watch, keep: Any
 ) -> None:

@@ -57,6 +57,16 @@ def test_another_column_and_a_rising_severity_are_sent_at_once(settings: Setting
     assert len(receiver.came) == 3
 
 
+def test_a_notice_of_a_time_to_come_silences_nothing(settings: Settings, write: Write, slack: Any) -> None:
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=9999)
+    with slack_receiver() as receiver:
+        env = write(slack(receiver))
+        send(settings, msgspec.structs.replace(notice(), at=later), env)
+        now = msgspec.structs.replace(notice(about=("age",)), at=dt.datetime.now(dt.UTC))
+        assert send(settings, now, env).told == ("team",)
+    assert len(receiver.came) == 2
+
+
 def test_things_that_differ_are_not_grouped(settings: Settings, write: Write, slack: Any) -> None:
     with slack_receiver() as receiver:
         sent = send_all(

@@ -62,7 +62,7 @@ def test_drift_says_what_by_how_much_since_when_and_what_happens_next() -> None:
     assert drift.lines == (
         "contract by 0.30 (Month-to-month 55 % to 85 %), since 2026-01-05",
         "spend by 0.21 (mean 54.3 to 63.2), since 2026-01-05",
-        "Looked at: 5,000 predictions of 2026-01-31 to 2026-03-02, version 3; an effect counts from 0.08 on.",
+        "Looked at: 5,000 customers of 2026-01-31 to 2026-03-02, version 3; an effect counts from 0.08 on.",
     )
     assert (drift.about, drift.since) == (("contract", "spend"), SINCE)
     assert drift.next.startswith("nothing by itself")
