@@ -18,7 +18,7 @@ from local.schedules import cron
 
 DEFAULT = Path(__file__).resolve().parents[2] / "pipelines" / "schedules.yaml"
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")]
 Concurrency = Annotated[int, msgspec.Meta(ge=1, le=10)]
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {

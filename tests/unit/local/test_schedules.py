@@ -64,6 +64,7 @@ def test_no_schedules_at_all_have_to_be_said(tmp_path: Path, pipelines: dict[str
         ("pipeline: batch", "pipeline: training", r"\(night\)\.parameters: pipeline training needs 'data'"),
         ("0 0 2 * * *", "0 2 * * *", r"\(night\)\.cron: '0 2 \* \* \*' has five fields.*write '0 0 2 \* \* \*'"),
         ("name: night", "name: Night", r"schedules\[0\]\.name"),
+        ("name: night", 'name: "night\\n"', r"schedules\[0\]\.name"),
         ("name: night", "name: night, max_concurrency: 0", r"schedules\[0\]\.max_concurrency"),
         ("name: night", "name: night, enabled: yes", r"schedules\[0\]\.enabled"),
         ("name: night", "name: night, name: day", "the key 'name' stands twice"),
