@@ -30,8 +30,8 @@ def year(scenario: str = "price-rise@2", begins: int | None = 2) -> Year:
     return Year(
         scenario=scenario, seed=3, customers=1000, candidates="xgboost", executor="kfp", costs=Costs(),
         months=tuple(months),
-        summary=summary(months, alarms, begins, 1), alarms=tuple(alarms), tasks=("training-1/ingest", "retraining-2/decide"),
-        seconds=12.3,
+        summary=summary(months, alarms, begins, 1), alarms=tuple(alarms),
+        tasks=("training-1/ingest", "retraining-2/decide"), seconds=12.3,
     )  # fmt: skip
 
 
