@@ -19,13 +19,15 @@ _TRAILER = b"\xff\xff"
 _EPOCH_S = 946684800  # PostgreSQL counts from 2000
 _FLOAT8 = 701  # the type's number, in arrays
 _NOBODY = bytes(ID_BYTES)
+_NULL = -1
 
-_Key = tuple[int, int, bytes, bytes, bytes]
+_Key = tuple[int, int, bool, bytes, bytes, bytes]
 
 
 def copy_data(records: list[Logged]) -> bytes:
-    """The data of COPY, in the order of `schema.COLUMNS`; a customer that is not known is 16 zero bytes.
+    """The data of COPY, in the order of `schema.COLUMNS`.
 
+    Customers are null in a record without any; one who is not known among others is 16 zero bytes.
     Rows whose texts have the same lengths are alike in size, and become one structured array.
     Raises OverflowError or ValueError for a number that does not fit its column."""
     alike: defaultdict[_Key, list[tuple[Logged, bytes]]] = defaultdict(list)
@@ -33,7 +35,7 @@ def copy_data(records: list[Logged]) -> bytes:
         request = text(record.request_id).encode()
         width = len(record.features) // (8 * record.rows)
         fixed = (text(record.model).encode(), text(record.variant).encode(), text(record.layout).encode())
-        alike[(len(request), width, *fixed)].append((record, request))
+        alike[(len(request), width, record.customers is not None, *fixed)].append((record, request))
     parts = [_SIGNATURE]
     parts += [_rows(key, group).tobytes() for key, group in alike.items()]
     parts.append(_TRAILER)
@@ -43,7 +45,7 @@ def copy_data(records: list[Logged]) -> bytes:
 def _rows(key: _Key, group: list[tuple[Logged, bytes]]) -> npt.NDArray[np.void]:
     import numpy as np
 
-    length, width, model, variant, layout = key
+    length, width, named, model, variant, layout = key
     records = [record for record, _ in group]
     counts = np.array([record.rows for record in records])
     total = int(counts.sum())
@@ -64,7 +66,10 @@ def _rows(key: _Key, group: list[tuple[Logged, bytes]]) -> npt.NDArray[np.void]:
     threshold = np.array([record.threshold for record in records]).repeat(counts)
     probability = np.frombuffer(b"".join(record.probabilities for record in records), "<f8")
     rows["threshold"], rows["probability"], rows["decision"] = threshold, probability, probability >= threshold
-    rows["customer"] = np.frombuffer(b"".join(map(_customers, records)), f"V{ID_BYTES}")
+    if named:
+        rows["customer"] = np.frombuffer(b"".join(map(_customers, records)), f"V{ID_BYTES}")
+    else:
+        rows["customer.size"] = _NULL
     rows["risk"] = np.frombuffer(b"".join(record.risks for record in records), np.uint8)
     if width:
         features = np.frombuffer(b"".join(record.features for record in records), "<f8").reshape(total, width)
@@ -73,15 +78,13 @@ def _rows(key: _Key, group: list[tuple[Logged, bytes]]) -> npt.NDArray[np.void]:
 
 
 def _customers(record: Logged) -> bytes:
-    if record.customers is None:
-        return bytes(ID_BYTES * record.rows)
-    return b"".join([customer or _NOBODY for customer in record.customers])
+    return b"".join([customer or _NOBODY for customer in record.customers or ()])
 
 
 def _row_type(key: _Key) -> np.dtype[np.void]:
     import numpy as np
 
-    length, width, model, variant, layout = key
+    length, width, named, model, variant, layout = key
     values: list[tuple[str, str]] = [
         ("record", f"V{ID_BYTES}"),
         ("row", ">i4"),
@@ -91,7 +94,7 @@ def _row_type(key: _Key) -> np.dtype[np.void]:
         ("version", ">i4"),
         ("variant", f"V{len(variant)}"),
         ("shadow", ">i1"),
-        ("customer", f"V{ID_BYTES}"),
+        ("customer", f"V{ID_BYTES if named else 0}"),
         ("probability", ">f8"),
         ("decision", ">i1"),
         ("threshold", ">f8"),

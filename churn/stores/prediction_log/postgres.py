@@ -106,7 +106,7 @@ class PostgresSink:
             self._ensure_months(cursor, batch)
             connection.commit()
             known = self._add_layouts(cursor, batch)
-            if not (_is_named(batch) and _copied_straight(cursor, data)):
+            if not (_is_plain(batch) and _copied_straight(cursor, data)):
                 cursor.execute(_STAGE)
                 _copy(cursor, "incoming_predictions", data)
                 cursor.execute(_INSERT)
@@ -149,9 +149,9 @@ class PostgresSink:
         return {layout.digest for layout in fresh}
 
 
-def _is_named(batch: Batch) -> bool:
-    """Whether each row has a customer: a binary COPY of fixed width has no nulls."""
-    return all(record.customers is not None and None not in record.customers for record in batch.records)
+def _is_plain(batch: Batch) -> bool:
+    """Whether no row without a customer stands among others: in rows of one width it has zeros for a name."""
+    return all(record.customers is None or None not in record.customers for record in batch.records)
 
 
 def _copied_straight(cursor: Cursor, data: bytes) -> bool:

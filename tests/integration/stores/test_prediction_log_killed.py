@@ -187,7 +187,7 @@ class Proxy:
         has_inserted = False
         with suppress(OSError):
             while content := client.recv(1 << 16):
-                has_inserted |= b"INSERT INTO predictions (" in content
+                has_inserted |= any(way in content for way in (b"INSERT INTO predictions (", b"COPY predictions ("))
                 if b"COMMIT\0" in content and has_inserted and self.drop_commits > 0:
                     self.drop_commits -= 1
                     self.dropped += 1

@@ -257,15 +257,17 @@ def test_a_row_that_is_already_there_is_not_written_twice(url: str) -> None:
     assert ask(url, "SELECT count(*) FROM predictions") == [(1001,)]
 
 
-def test_named_rows_of_which_some_are_there_already_are_written_once(url: str) -> None:
+def test_rows_of_which_some_are_there_already_are_written_once(url: str) -> None:
     named = [record(2, customers=[b"a" * 16, b"b" * 16]) for _ in range(3)]
+    records = [*named, record(2, customers=None), record(2, customers=[None, b"c" * 16])]
     database = sink(url)
     database.insert(Batch(named[:2], {LAYOUT.digest: LAYOUT}, 4))
+    database.insert(Batch(records[:4], {LAYOUT.digest: LAYOUT}, 8))
     for _ in range(2):
-        database.insert(Batch(named, {LAYOUT.digest: LAYOUT}, 6))
+        database.insert(Batch(records, {LAYOUT.digest: LAYOUT}, 10))
     database.close()
 
-    assert ask(url, "SELECT count(*), count(DISTINCT customer) FROM predictions") == [(6, 2)]
+    assert ask(url, "SELECT count(*), count(customer), count(DISTINCT customer) FROM predictions") == [(10, 7, 3)]
 
 
 def test_rows_of_somebody_who_is_being_erased_wait_and_stay_out(url: str, spool: Path) -> None:
