@@ -57,7 +57,7 @@ VARIABLES: dict[str, str] = {
     "CHURN_WATCH_UNKNOWN_IDS": "customers that do not exist, likewise (default 100)",
     "CHURN_WATCH_FAR_SHARE": "share of values far from training, likewise (default 0.2)",
     "CHURN_DRIFT_EFFECT": "what counts as drift: Kolmogorov-Smirnov distance or total variation (default 0.08)",
-    "CHURN_RETRAIN_IMPORTANCE": "share of the importance from which on a drifted column calls for retraining (default 0.05)",
+    "CHURN_RETRAIN_IMPORTANCE": "share of importance from which a drifted column calls for retraining (default 0.05)",
     "CHURN_RETRAIN_AGE_DAYS": "days after which a model is retrained whatever else is so (default 180)",
     "CHURN_RETRAIN_ROWS": "predictions with a known outcome that retraining needs at least (default 1000)",
     "CHURN_PUSHGATEWAY": "Prometheus' Pushgateway, http(s)://host:port, that monitoring pushes to (default none)",
