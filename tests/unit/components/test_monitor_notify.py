@@ -53,8 +53,8 @@ def standing(*, worse: bool, version: int = 3) -> Standing:
 
 
 def test_drift_says_what_by_how_much_since_when_and_what_happens_next() -> None:
-    category = finding("contract", 0.3, test="chi-squared", mean=None, mean_before=None,
-                       groups=(Group("Month-to-month", 0.55, 0.85), Group("Two year", 0.4, 0.15), Group("One year", 0.05, 0.0)))  # fmt: skip
+    groups = (Group("Month-to-month", 0.55, 0.85), Group("Two year", 0.4, 0.15), Group("One year", 0.05, 0.0))
+    category = finding("contract", 0.3, test="chi-squared", mean=None, mean_before=None, groups=groups)
     over, drift = notices(found(finding("spend"), category, finding("age", 0.02, drifted=False)), "monitoring")
     assert (over.kind, over.key) == ("recovered", "shop/unjudged")
     assert (drift.kind, drift.key, drift.severity, drift.at) == ("drift", "shop/drift", "warning", AS_OF)
