@@ -29,8 +29,8 @@ def _price_rise(size: float) -> Effect:
         customers.monthly = customers.monthly * np.float32(1 + size)
 
     def resented(customers: Customers) -> Floats:
-        above: Floats = np.subtract(customers.monthly, 75, dtype=np.float64)
-        return above * 0.13 * size
+        above: Floats = np.subtract(customers.monthly, 90, dtype=np.float64)
+        return above * 0.2 * size
 
     return Effect(raised, resented)
 

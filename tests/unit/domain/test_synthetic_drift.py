@@ -92,19 +92,20 @@ def test_a_price_rise_raises_charges_and_what_they_do():
     assert risen.probability[dear].mean() > 2 * before.probability[dear].mean()
 
 
+@pytest.mark.parametrize("scenario", ["price-rise", "new-competitor"])
+def test_a_scenario_turns_the_old_law_into_a_poor_guide(scenario):
+    now = at_month(4, f"{scenario}@4", customers=60_000)
+    believed = at_month(4, None, customers=60_000).probability
+    churned = now.labelled()["Churn"].to_numpy(zero_copy_only=False) == "Yes"
+    assert roc_auc_score(churned, now.probability) > roc_auc_score(churned, believed) + 0.05
+
+
 def test_totals_follow_the_risen_price():
     risen, before = at_month(8, "price-rise@4:0.2"), at_month(8, None)
     both = risen.table().to_pandas().merge(before.table().to_pandas(), on="customerID", suffixes=("", "_quiet"))
     both = both[both.tenure.between(10, 70)]
     extra = (both.TotalCharges - both.TotalCharges_quiet) / both.MonthlyCharges_quiet
     assert extra.median() == pytest.approx(4 * 0.2, abs=0.3)
-
-
-def test_a_new_competitor_turns_the_old_law_into_a_poor_guide():
-    now = at_month(4, "new-competitor@4", customers=60_000)
-    believed = at_month(4, None, customers=60_000).probability
-    churned = now.labelled()["Churn"].to_numpy(zero_copy_only=False) == "Yes"
-    assert roc_auc_score(churned, now.probability) > roc_auc_score(churned, believed) + 0.05
 
 
 def test_a_data_bug_is_in_the_record_and_not_in_the_world():
@@ -129,7 +130,7 @@ def test_quiet_is_no_drift():
 
 def test_a_snapshot_shows_the_law_of_a_scenario_that_begins_with_it():
     population = snapshot(30_000, seed=1, spec="price-rise@1")
-    assert (population["Churn"].to_numpy(zero_copy_only=False) == "Yes").mean() > 0.35
+    assert (population["Churn"].to_numpy(zero_copy_only=False) == "Yes").mean() > 0.3
 
 
 @pytest.mark.parametrize(
