@@ -97,7 +97,7 @@ def test_a_scenario_turns_the_old_law_into_a_poor_guide(scenario):
     now = at_month(4, f"{scenario}@4", customers=60_000)
     believed = at_month(4, None, customers=60_000).probability
     churned = now.labelled()["Churn"].to_numpy(zero_copy_only=False) == "Yes"
-    assert roc_auc_score(churned, now.probability) > roc_auc_score(churned, believed) + 0.05
+    assert roc_auc_score(churned, now.probability) > roc_auc_score(churned, believed) + 0.04
 
 
 def test_totals_follow_the_risen_price():
