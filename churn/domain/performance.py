@@ -91,10 +91,13 @@ def fates(at: Times, left_at: Times, known_until: Times, horizon_days: int, as_o
     """`LEAVER`, `STAYER` or `PENDING` (n,), as of a time, of who was asked about `at`.
 
     A leaver left after the prediction and within the horizon; a stayer is known to be none, for the whole horizon. A
-    leaver too is pending until the horizon has passed: otherwise those who leave at once would be judged first."""
+    leaver too is pending until the horizon has passed: otherwise those who leave at once would be judged first. Who had
+    left before, or at the same time, is neither, and stays pending: nobody stayed, and a date without a time may be of
+    the same day."""
     end = at + horizon_days * DAY_US
     left = (left_at > at) & (left_at <= end)
-    stayed = ~left & (known_until >= end)
+    gone = (left_at != UNKNOWN) & (left_at <= at)
+    stayed = ~left & ~gone & (known_until >= end)
     found = np.full(len(end), PENDING, np.int8)
     found[left & (end <= as_of)] = LEAVER
     found[stayed & (end <= as_of)] = STAYER

@@ -39,8 +39,8 @@ def days(*values: float | None) -> np.ndarray:
         (None, 30, STAYER),
         (None, 29.999, PENDING),
         (None, None, PENDING),
-        (0, 30, STAYER),
-        (-5, 30, STAYER),
+        (0, 30, PENDING),
+        (-5, 30, PENDING),
         (0.0001, 30, LEAVER),
     ],
 )
