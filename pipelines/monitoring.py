@@ -21,9 +21,11 @@ class Monitored(NamedTuple):
     notify: dsl.PipelineTask
 
 
-def monitored(model: str, as_of: str, days: int, pipeline: str) -> Monitored:
-    """Adds monitoring's steps to the pipeline that is being composed, and of which people are told."""
-    assembled = fresh(monitor_assemble(model=model, as_of=as_of, days=days))
+def monitored(model: str, as_of: str, days: int, pipeline: str, known_days: int = 0) -> Monitored:
+    """Adds monitoring's steps to the pipeline that is being composed, and of which people are told.
+
+    `known_days` is how far back at least outcomes are looked for."""
+    assembled = fresh(monitor_assemble(model=model, as_of=as_of, days=days, known_days=known_days))
     judged = fresh(
         monitor_judge(
             contract=assembled.outputs["contract"],

@@ -28,7 +28,7 @@ def retraining(
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     told = fresh(notify(model=model, pipeline="retraining", run=run, as_of=as_of))
     with dsl.ExitHandler(told, name="whatever-happens"):
-        seen = monitored(model, as_of, days, "retraining")
+        seen = monitored(model, as_of, days, "retraining", known_days=window_days)
         decided = fresh(
             decide(
                 report=seen.record.outputs["report"],

@@ -15,8 +15,11 @@ def monitor_assemble(
     facts: dsl.Output[dsl.Artifact],
     as_of: str = "",
     days: int = 30,
+    known_days: int = 0,
 ) -> None:
-    """The champion's reference, a sample of what was logged in `days` days, and predictions with their outcomes."""
+    """The champion's reference, a sample of what was logged in `days` days, and predictions with their outcomes.
+
+    The latter are of half a year, or of `known_days` before the newest that can be known where those are more."""
     from components.reporting import reported
 
     with reported():
@@ -28,7 +31,7 @@ def monitor_assemble(
         from components.monitor_assemble.step import Asked, Files, assemble
         from components.monitor_assemble.times import moment
 
-        asked = Asked(model=model, as_of=moment(as_of), days=days, bounds=bounds(os.environ))
+        asked = Asked(model=model, as_of=moment(as_of), days=days, known_days=known_days, bounds=bounds(os.environ))
         found = assemble(
             Settings.load().prepare(),
             asked,

@@ -29,18 +29,22 @@ from components.monitor_assemble.times import require_days
 from components.monitor_assemble.window import Reservoir, places
 
 JUDGED_WEEKS = 26
-"""How far back predictions are judged by their outcomes."""
+"""How far back predictions are judged by their outcomes, at least."""
 
 _FATE = ("customer", "predicted_at", "version", "variant", "shadow", "probability", "decision")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The window: `days` before `as_of`. `bounds` go on to the judge."""
+    """The window: `days` before `as_of`. `bounds` go on to the judge.
+
+    Predictions with their outcomes are gathered for `JUDGED_WEEKS`, and for `known_days` before the newest whose label
+    horizon has passed."""
 
     model: str
     as_of: dt.datetime
     days: int = 30
+    known_days: int = 0
     bounds: Bounds = field(default_factory=Bounds)
 
     @property
@@ -67,11 +71,13 @@ def assemble(settings: Settings, asked: Asked, files: Files) -> Facts:
     gave it. An empty log is no error; the judge says what that means. Raises UserError when the model has no champion,
     for a window that cannot be, and when a store is away."""
     require_days(asked.days, "days")
+    if asked.known_days:
+        require_days(asked.known_days, "known_days")
     serving = champion.find(settings, asked.model)
     contract = serving.bundle.contract
     reference = _reference(serving)
     log = _read_log(settings.database, asked, serving)
-    predictions = _with_outcomes(log.fates(), _outcomes(settings.database, asked.model))
+    predictions = _with_outcomes(log.fates(), outcomes.read(settings.database, asked.model))
     found = _facts(asked, serving, reference, log, predictions)
     for path in (files.contract, files.reference, files.window, files.predictions):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,14 +156,11 @@ def _read_log(url: str, asked: Asked, serving: Champion) -> _Log:
     log = _Log(asked, serving)
     if sqlite_file(url) is not None:
         migrate(url)  # a file on one machine has no administrator, and may have no log before the first prediction
-    earliest = min(asked.since, asked.as_of - dt.timedelta(weeks=JUDGED_WEEKS))
+    known = dt.timedelta(days=asked.known_days + serving.bundle.contract.target.horizon_days)
+    earliest = min(asked.since, asked.as_of - dt.timedelta(weeks=JUDGED_WEEKS), asked.as_of - known)
     for batch in read(url, Query(model=asked.model, since=earliest, until=asked.as_of)):
         log.add(batch)
     return log
-
-
-def _outcomes(url: str, model: str) -> pa.Table:
-    return outcomes.read(url, model)
 
 
 def _with_outcomes(predictions: pa.Table, known: pa.Table) -> pa.Table:

@@ -175,6 +175,18 @@ def test_a_challenger_has_to_be_decided_first(open_shop: Shop, ask: Callable[...
     assert found.because.endswith("version 2 is being tried: decide that rollout first, or force it")
 
 
+def test_of_a_long_window_every_outcome_counts(open_shop: Shop, watch: Watch, tmp_path: Path) -> None:
+    for days in (300, 35):
+        open_shop.log(400, AS_OF - days * DAY)
+    open_shop.became({f"c{row}": AS_OF - 25 * DAY if row < 100 else None for row in range(400)}, AS_OF)
+    found = watch(open_shop, known_days=365)
+    seen = kept(open_shop, found, tmp_path)
+    (folder,) = tmp_path.glob("assembled-*")
+    needed = Bounds(rows=800, leavers=100)
+    asked = Asked("run-1", window_days=365, force=True)
+    assert decide(open_shop.settings, seen, folder / "predictions.parquet", asked, needed).retrain
+
+
 @pytest.mark.parametrize("days", [0, 3651, 10**6])
 def test_a_window_that_cannot_be_is_refused(open_shop: Shop, watch: Watch, ask: Any, days: int) -> None:
     with pytest.raises(UserError, match=f"{days} days are no window"):
@@ -247,6 +259,13 @@ def test_of_a_week_the_last_row_of_a_customer_counts(open_shop: Shop, tmp_path: 
     assert set(rows["event_timestamp"].to_pylist()) == {
         monday + dt.timedelta(hours=hours) - minute for hours in (2, 8 * 24)
     }
+
+
+def test_who_had_left_before_is_nobody_to_learn_from(open_shop: Shop, tmp_path: Path) -> None:
+    open_shop.log(50, LONG_AGO)
+    open_shop.became({f"c{row}": LONG_AGO - DAY if row < 20 else None for row in range(50)}, AS_OF)
+    done, rows = assembled(open_shop, tmp_path)
+    assert (done.valid, sum(rows["gone"].to_pylist())) == (30, 0)
 
 
 def test_shadows_other_contracts_and_the_nameless_are_left_out(open_shop: Shop, tmp_path: Path) -> None:
