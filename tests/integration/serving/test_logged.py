@@ -26,7 +26,7 @@ from tests.predictors import PATIENCE_S, running, started
 from tests.servers import postgres_server
 
 ANN = bundles.CUSTOMER
-KILLS = 5
+KILLS = 3
 
 
 class Database:
