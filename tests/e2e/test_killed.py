@@ -15,7 +15,9 @@ STEPS = ("ingest", "transform", "train", "materialise", "promote")
 FAST = ("--param", "candidates=logistic-regression")
 
 
-def test_a_run_killed_in_any_step_that_writes_leaves_a_home_in_which_the_next_one_completes(churn: Churn, tmp_path: Path) -> None:
+def test_a_run_killed_where_it_writes_leaves_a_home_in_which_the_next_one_completes(
+    churn: Churn, tmp_path: Path
+) -> None:
     data = customers(tmp_path / "customers.csv", 1000)
     for step in STEPS:
         _kill_in(churn, data, step)
