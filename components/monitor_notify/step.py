@@ -65,21 +65,21 @@ def _drift(found: Recorded, after: str) -> Iterator[Notice]:
 
 
 def _performance(found: Recorded, after: str) -> Iterator[Notice]:
+    """Of the champion alone: how its predecessor does is nobody's alarm, nor the all-clear."""
     judged, facts = found.judgement, found.judgement.facts
-    if judged.standing and not judged.worse:
+    own = [one for one in judged.standing if one.version == facts.version]
+    if own and not judged.worse:
         yield _over(found, "performance", "as good as at promotion again")
     if not judged.worse:
         return
-    worse = [one for one in judged.standing if one.worse]
-    versions = sorted({one.version for one in worse})
     until = facts.as_of - dt.timedelta(days=facts.horizon_days)
     since = until - dt.timedelta(days=LATEST_DAYS)
     weeks = f"These are the predictions of {since:%Y-%m-%d} to {until:%Y-%m-%d}, whose outcomes are known by now."
     yield _notice(
         found, "performance", severity="critical", next=after,
-        title=f"version {' and '.join(map(str, versions))} does worse than at promotion",
+        title=f"version {facts.version} does worse than at promotion",
         lines=(*map(_sentence, judged.short), weeks),
-        about=tuple(f"version {one.version}: {one.measure}" for one in worse),
+        about=tuple(f"version {one.version}: {one.measure}" for one in own if one.worse),
     )  # fmt: skip
 
 

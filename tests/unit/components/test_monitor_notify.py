@@ -38,7 +38,7 @@ def found(*findings: Finding, status: str = "", reason: str = "quiet", standing:
         findings=findings,
     )  # fmt: skip
     short = tuple(f"version {one.version} has AUC {one.now.value:.3f}, {one.promoted:.3f} at promotion"
-                  for one in standing if one.worse)  # fmt: skip
+                  for one in standing if one.worse and one.version == facts.version)  # fmt: skip
     judged = Monitoring(
         facts=facts, drift=drift, periods=(), latest=(), standing=standing, age_days=None, short=short,
         worse=bool(short), reason=reason,
@@ -97,7 +97,7 @@ def test_a_window_that_was_not_judged_is_told_and_ends_nothing() -> None:
 
 
 def test_worse_performance_is_critical_and_has_its_figures() -> None:
-    *_, worse = notices(found(standing=(standing(worse=True),)), "monitoring")
+    *_, worse = notices(found(standing=(standing(worse=True, version=2), standing(worse=True))), "monitoring")
     assert (worse.kind, worse.severity, worse.key) == ("performance", "critical", "shop/performance")
     assert worse.title == "shop: version 3 does worse than at promotion"
     assert worse.lines == (
@@ -107,7 +107,16 @@ def test_worse_performance_is_critical_and_has_its_figures() -> None:
     assert worse.about == ("version 3: auc",)
 
 
-@pytest.mark.parametrize(("known", "kinds"), [((standing(worse=False),), ["recovered"]), ((), [])])
+@pytest.mark.parametrize(
+    ("known", "kinds"),
+    [
+        ((standing(worse=False),), ["recovered"]),
+        ((), []),
+        ((standing(worse=False, version=2),), []),
+        ((standing(worse=True, version=2),), []),
+        ((standing(worse=True, version=2), standing(worse=False)), ["recovered"]),
+    ],
+)
 def test_performance_is_well_again_only_where_outcomes_say_so(known: tuple[Standing, ...], kinds: list[str]) -> None:
     told = notices(found(standing=known), "monitoring")
     assert [one.kind for one in told if one.key == "shop/performance"] == kinds
