@@ -73,9 +73,9 @@ class Situation:
     `window_days` is how long these windows are; `short` names, in words, in what versions fall short of their
     promotion; `labelled` is None where a table holds them that nobody has read yet; `learned_to` is the time of the
     newest prediction that the champion, or a later try, was trained on; `broken` are windows whose values nobody should
-    learn from. Rows before `earliest` are too old to train on. `challenger` is the version that is being
-    tried beside the champion. `refused` is how many days ago the gate has refused
-    models that were to follow this champion, the newest first."""
+    learn from. Rows before `earliest` are too old to train on. `judged` says whether an outcome of a prediction of the
+    champion's own is known, `challenger` is the version that is being tried beside it, and `refused` how many days ago
+    the gate has refused models that were to follow it, the newest first."""
 
     quiet: str
     findings: Sequence[Finding]
@@ -89,6 +89,7 @@ class Situation:
     earliest: dt.datetime
     broken: Sequence[Window] = field(default_factory=tuple)
     challenger: int | None = None
+    judged: bool = True
     refused: Sequence[float] = field(default_factory=tuple)
     bounds: Bounds = field(default_factory=Bounds)
     force: bool = False
@@ -126,7 +127,7 @@ def decide(seen: Situation) -> Decision:
     start = _start(seen, cause)
     lack = _lack(seen, seen.labelled.since(start, seen.broken), start) if seen.labelled else ""
     if not lack and not seen.force:
-        lack = _rival(seen) or _impatience(seen)
+        lack = _rival(seen) or _unproven(seen, cause) or _impatience(seen)
     if lack:
         return _no(f"{because}, but {lack}")
     return Decision(retrain=True, because=_plain(because), cause=cause, since=start, excluded=tuple(seen.broken))
@@ -211,6 +212,14 @@ def _rival(seen: Situation) -> str:
     if seen.challenger is None:
         return ""
     return f"version {seen.challenger} is being tried: decide that rollout first, or force it"
+
+
+def _unproven(seen: Situation, cause: Cause) -> str:
+    """Why a drift is too early to be answered, if it is: what has drifted since this champion was promoted can only be
+    learned from outcomes of its own predictions, and what had before, it has learned."""
+    if cause != "drift" or seen.judged or seen.labelled is None:
+        return ""
+    return "no outcome is known yet of what the champion itself has predicted"
 
 
 def _impatience(seen: Situation) -> str:

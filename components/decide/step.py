@@ -124,6 +124,7 @@ def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Ask
         learned_to=max(known_to) - dt.timedelta(days=facts.horizon_days) if known_to else None,
         earliest=earliest,
         broken=_broken(settings, facts.model, earliest, facts.as_of),
+        judged=any(one.version == facts.version and one.judged for one in judged.periods),
         refused=_refused(settings, facts),
         bounds=bounds,
         force=asked.force,

@@ -169,6 +169,15 @@ def test_after_tries_that_were_refused_the_next_waits_twice_as_long_each_time(
     assert decide(situation(force=True, refused=refused)).retrain, "asked for, it does not wait"
 
 
+def test_a_drift_waits_for_outcomes_of_the_champions_own_predictions() -> None:
+    found = decide(situation(findings=(finding(),), judged=False))
+    assert not found.retrain
+    assert found.because.endswith("but no outcome is known yet of what the champion itself has predicted")
+    assert decide(situation(findings=(finding(),), judged=False, force=True)).retrain
+    assert decide(situation(findings=(finding(),), judged=False, labelled=None)).retrain, "a table may know more"
+    assert decide(situation(short=("worse",), findings=(finding(),), judged=False)).retrain
+
+
 def test_without_new_outcomes_it_says_so_and_stops() -> None:
     found = decide(situation(force=True, learned_to=MARCH - 35 * DAY))
     assert not found.retrain
