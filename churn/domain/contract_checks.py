@@ -15,7 +15,7 @@ from churn.domain.errors import UserError
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
 _MODEL_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<name>[^`]+)`(?: - at `(?P<path>[^`]+)`)?")
-RESERVED = frozenset({"event_timestamp", "entity_id", "row", "holdout", "fold", "oof", "prediction"})
+RESERVED = frozenset({"event_timestamp", "entity_id", "row", "holdout", "fold", "oof", "prediction", "probability"})
 """Names the system gives to columns of its own."""
 
 

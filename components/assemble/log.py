@@ -41,9 +41,9 @@ def labelled(settings: Settings, contract: Contract, decision: Decision, as_of: 
     known = pa.array(state != PENDING)
     target = pa.array((state == LEAVER).astype(np.int64))
     is_integer = pa.types.is_integer(names.key_type(contract))
-    keys = [entity_key(customer, integer=is_integer) for customer in rows["customer"].to_pylist()]
+    keys = [entity_key(customer, integer=is_integer) for customer in rows[names.ENTITY_ID].to_pylist()]
     table = rows.select(list(contract.raw)).append_column(names.key(contract), pa.array(keys, names.key_type(contract)))
-    table = table.append_column(names.EVENT_TIMESTAMP, rows["predicted_at"]).append_column(
+    table = table.append_column(names.EVENT_TIMESTAMP, rows[names.EVENT_TIMESTAMP]).append_column(
         contract.target.column, target
     )
     schema = valid_schema(contract)
@@ -53,7 +53,7 @@ def labelled(settings: Settings, contract: Contract, decision: Decision, as_of: 
 
 def _answered(settings: Settings, contract: Contract, decision: Decision, as_of: dt.datetime) -> pa.Table:
     features = feature_schema(contract, contract.raw)
-    schema = features.append(pa.field("customer", pa.binary(16))).append(pa.field("predicted_at", _TIME))
+    schema = features.append(pa.field(names.ENTITY_ID, pa.binary(16))).append(pa.field(names.EVENT_TIMESTAMP, _TIME))
     kept = Reservoir(schema, MOST)
     for batch in _asked(settings, contract, decision, as_of):
         columns = [batch["features"].field(name) for name in contract.raw]
@@ -73,9 +73,9 @@ def _asked(settings: Settings, contract: Contract, decision: Decision, as_of: dt
 
 def _states(rows: pa.Table, known: pa.Table, horizon_days: int, as_of: dt.datetime) -> npt.NDArray[np.int8]:
     customers = known["customer"].combine_chunks().cast(pa.binary())
-    met = pc.index_in(rows["customer"].combine_chunks().cast(pa.binary()), customers)
+    met = pc.index_in(rows[names.ENTITY_ID].combine_chunks().cast(pa.binary()), customers)
     left_at, known_until = (_times(known[name].combine_chunks().take(met)) for name in ("left_at", "known_until"))
-    at = _times(rows["predicted_at"])
+    at = _times(rows[names.EVENT_TIMESTAMP])
     return performance.fates(at, left_at, known_until, horizon_days, round(as_of.timestamp() * 1e6))
 
 

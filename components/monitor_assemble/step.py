@@ -27,6 +27,7 @@ from components.monitor_assemble.champion import Champion
 from components.monitor_assemble.facts import CONTRACT, Facts, Share
 from components.monitor_assemble.times import require_days
 from components.monitor_assemble.window import Reservoir, places
+from feature_repo import names
 
 JUDGED_WEEKS = 26
 """How far back predictions are judged by their outcomes, at least."""
@@ -83,7 +84,7 @@ def assemble(settings: Settings, asked: Asked, files: Files) -> Facts:
         path.parent.mkdir(parents=True, exist_ok=True)
     files.contract.write_text(contract.to_yaml(), encoding="utf-8")
     _write(files.reference, reference.select([*contract.raw, PROBABILITY]), contract)
-    _write(files.window, log.sample.rows().drop_columns(["predicted_at"]), contract)
+    _write(files.window, log.sample.rows().drop_columns([names.EVENT_TIMESTAMP]), contract)
     _write(files.predictions, predictions.drop_columns(["customer"]), contract)
     write_json(files.facts, found)
     return found
@@ -96,7 +97,7 @@ class _Log:
         self._asked, self._serving = asked, serving
         self._contract = serving.bundle.contract
         features = feature_schema(self._contract, self._contract.raw)
-        schema = features.append(pa.field(PROBABILITY, pa.float64())).append(pa.field("predicted_at", _TIME))
+        schema = features.append(pa.field(PROBABILITY, pa.float64())).append(pa.field(names.EVENT_TIMESTAMP, _TIME))
         self.sample = Reservoir(schema)
         self._schema = schema
         self._fates: list[pa.Table] = []

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo import names
+
 _ROWS = 20_000
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -33,7 +35,7 @@ class Reservoir:
         self._limit: np.uint64 | None = None
 
     def add(self, table: pa.Table, at: Places) -> None:
-        """Takes rows with a column `predicted_at`."""
+        """Takes rows whose time stands under a name that no contract gives to a column."""
         if self._limit is not None:
             near = at <= self._limit
             table, at = table.filter(pa.array(near)), at[near]
@@ -49,7 +51,7 @@ class Reservoir:
     def _settle(self) -> None:
         table = pa.concat_tables([self._table, *(one for one, _ in self._waiting)])
         at = np.concatenate([self._places, *(one for _, one in self._waiting)])
-        time = table["predicted_at"].cast(pa.int64()).to_numpy()
+        time = table[names.EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
         order = np.lexsort((time, at))
         last = np.append(at[order][1:] != at[order][:-1], True) if len(order) else np.empty(0, np.bool_)
         kept = order[last][: self._most]

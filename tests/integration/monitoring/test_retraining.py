@@ -27,7 +27,7 @@ from components.files import write_json
 from components.monitor_judge.report import Monitoring
 from components.monitor_record.step import Recorded, record
 from components.validate.step import valid_schema
-from tests.bundles import shop
+from tests.bundles import publish, shop
 from tests.monitored import AS_OF, DAY, NAMES, Shop
 
 Watch = Callable[..., Monitoring]
@@ -277,6 +277,19 @@ def test_shadows_other_contracts_and_the_nameless_are_left_out(open_shop: Shop, 
         assembled(open_shop, tmp_path)
     open_shop.log(50, LONG_AGO, variant="challenger", version=2)
     assert assembled(open_shop, tmp_path)[0].valid == 50
+
+
+def test_columns_may_have_the_names_of_the_logs_own(tmp_path: Path, watch: Watch) -> None:
+    columns = dict(shop().columns)
+    columns |= {"customer": columns.pop("rating"), "predicted_at": columns.pop("discount")}
+    made = Shop(Shop.open(tmp_path / "home").settings, shop(name="odd", columns=columns))
+    publish(made.settings, made.contract)
+    made.log(50, LONG_AGO)
+    came_true(made, 50)
+    assert watch(made, model="odd", days=60).facts.rows == 50
+    rows = assembled(made, tmp_path)[1]
+    assert rows["predicted_at"].type == pa.float64()
+    assert rows["event_timestamp"].type == pa.timestamp("us", tz="UTC")
 
 
 def test_keys_that_are_numbers_are_numbers(open_shop: Shop, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_the_digest_knows_the_order_of_columns() -> None:
         ("  plan: {", "  plan: {source: tenure, ", "two columns read the source column 'tenure'"),
         ("  plan:", "  tenure:", "stands twice"),
         ("{column: id}", "{column: event_timestamp}", "cannot be a column name"),
+        ("{column: id}", "{column: probability}", "cannot be a column name"),
         ("{column: left, positive: 1}", "{column: left, positive: 1, negative: 1}", "same value"),
         ("derived:", "gate: {metrics: {auc: {min: 1}}}\nderived:", "unknown metric 'auc'"),
         ("derived:", "candidates: [{name: a}]\nderived:", "either 'class' or 'ensemble'"),
