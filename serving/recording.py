@@ -40,9 +40,9 @@ class Recorder:
             log.exception("an answer could not be written down")
 
     def _answered(self, call: Call, ids: Ids, judged: Sequence[Judged]) -> None:
-        far = 0
+        far, at = 0, self._clock()  # one moment: who compares two versions takes a request in whole or not at all
         for one in judged:
-            self._append(call, ids, one, call.elapsed, shadow=False)
+            self._append(call, ids, one, at, call.elapsed, shadow=False)
             counts: dict[str, int] = {name: one.level.count(place) for place, name in enumerate(LEVELS)}
             self._metrics.answered(one.version.variant.version, one.role, counts, one.probability)
             self._metrics.scored(one.role, len(one.rows), one.seconds)
@@ -51,8 +51,9 @@ class Recorder:
 
     def shadowed(self, call: Call, ids: Ids, judged: Sequence[Judged], seconds: float) -> None:
         """What a challenger in the shadow would have answered."""
+        at = self._clock()
         for one in judged:
-            self._append(call, ids, one, seconds, shadow=True)
+            self._append(call, ids, one, at, seconds, shadow=True)
             self._metrics.scored(one.role, len(one.rows), one.seconds)
         if judged:
             self._metrics.request("shadow", 200, "challenger", seconds)
@@ -93,14 +94,16 @@ class Recorder:
             for kind in found:
                 self._metrics.suspicious.labels(call.caller.label, kind).inc()
 
-    def _append(self, call: Call, ids: Ids, one: Judged, seconds: float, *, shadow: bool) -> None:
+    def _append(  # noqa: PLR0913
+        self, call: Call, ids: Ids, one: Judged, at: float, seconds: float, *, shadow: bool
+    ) -> None:
         if self._log is None or not len(one.rows):
             return
         self._log.writer.append(
             Logged(
                 record=new_record(),
                 request_id=call.request_id,
-                at=self._clock(),
+                at=at,
                 model=one.version.bundle.manifest.model,
                 version=one.version.variant.version,
                 variant=one.role,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -79,6 +80,16 @@ def test_an_answer_is_written_down_once_with_all_that_it_was(shop: Version, acce
     assert np.frombuffer(record.probabilities).tolist() == found.probability
     assert list(record.risks) == found.level
     np.testing.assert_array_equal(np.frombuffer(record.features).reshape(2, 6)[0], [0, 0, 12, 340.5, 5, 4])
+
+
+def test_both_versions_of_a_divided_request_answered_at_one_moment(shop: Version, access: Access) -> None:
+    """Otherwise the first request opens the experiment between its two halves: one group would have it, one not."""
+    kept, ticks = Kept(), itertools.count(1000.0)
+    recorder = Recorder(Metrics(), Log(kept, PSEUDONYMS), access, lambda: next(ticks))
+    rows = [{"customer_id": f"c{number}", **ANN} for number in range(40)]
+    run(Answering("shop", Lineup(shop, shop, 0.5), recorder, 1000).answer(asked(*rows), Call("v1 predict", "1")))
+    assert {record.variant for record in kept.records} == {"champion", "challenger"}
+    assert len({record.at for record in kept.records}) == 1
 
 
 def test_customers_without_ids_have_no_pseudonyms_and_those_without_an_answer_no_row(
