@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 from churn.domain.errors import UserError
 from churn.stores import files
 from churn.stores.addresses import redacted, sqlite_file
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812
 
 
 @contextmanager
@@ -22,18 +26,26 @@ def held(url: str, name: str) -> Iterator[None]:
         with files.locked(file.with_name(f".{file.name}.{_number(name):x}.lock")):
             yield
         return
+    with closing(_waited(url, name)):
+        yield
+
+
+def _waited(url: str, name: str) -> Connection:
+    """A connection that has the turn, until it is closed."""
     import psycopg2
 
+    connection = None
     try:
         connection = psycopg2.connect(url, connect_timeout=10, application_name="churn turn")
-    except psycopg2.Error as error:
-        problem = f"the database does not answer ({type(error).__name__})"
-        raise UserError(problem, where=redacted(url), remedy="check CHURN_DATABASE") from None
-    with closing(connection):
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [_number(name)])
-        yield
+    except psycopg2.Error as error:
+        if connection is not None:
+            connection.close()
+        problem = f"the database does not answer ({type(error).__name__})"
+        raise UserError(problem, where=redacted(url), remedy="check CHURN_DATABASE") from None
+    return connection
 
 
 def _number(name: str) -> int:
