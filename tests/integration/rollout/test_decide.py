@@ -92,6 +92,22 @@ def test_before_the_horizon_has_passed_nothing_is_known(home: Stage) -> None:
     assert (judged.verdict.action, judged.evidence.judged) == ("wait", 0)
 
 
+@pytest.mark.parametrize("known_days", [0, 20])
+def test_where_only_leavers_are_known_by_now_nobody_is_judged(home: Stage, known_days: int) -> None:
+    """By them alone, a champion who contacts everybody would be the better one."""
+    home.challenge(home.variant(2))
+    home.log(2, ["the-first"], START - DAY, contacts=False)
+    home.log(1, names("a", 40), START, contacts=True)
+    home.log(2, names("b", 40), START, contacts=False)
+    gone, stayed = (names("a", 20) + names("b", 20)), (names("a", 40)[20:] + names("b", 40)[20:])
+    home.became(gone, [], START + 2 * DAY, LATER)
+    if known_days:
+        home.became([], stayed, START, START + known_days * DAY)
+    assert judge(home).evidence.judged == 0
+    home.became([], stayed, START, LATER)
+    assert judge(home).evidence.judged == 80
+
+
 @pytest.mark.parametrize("at_once", [500_000, 10])
 def test_a_customer_counts_once_however_often_asked_about(
     home: Stage, monkeypatch: pytest.MonkeyPatch, at_once: int
