@@ -63,9 +63,9 @@ def split(first: Predictions, challenged: Mask, share: float, rules: Rules, as_o
         judged=int(judged.sum()),
         pending=int((kept & ~judged).sum()),
         first_due=_due(first, kept, rules),
-        misdivided=share < 1 and sequential.misdivided(met, int(kept.sum()), share) >= _MISDIVIDED,
+        misdivided=0 < share < 1 and sequential.misdivided(met, int(kept.sum()), share) >= _MISDIVIDED,
     )
-    if share >= 1 or not judged.any():
+    if not 0 < share < 1 or not judged.any():
         return found
     y = (state[judged] == LEAVER).astype(np.float64)
     worth = decision.profits(y, first.contacted[judged], rules.costs)

@@ -73,6 +73,8 @@ def _worth(sides: Sides, profit: Interval, evidence: Evidence) -> str:
 def _nothing(sides: Sides, evidence: Evidence) -> str:
     if sides.mode == "split" and sides.share >= 1:
         return f"it gets all customers, which leaves none of version {sides.champion} to compare with"
+    if sides.mode == "split" and sides.share <= 0:
+        return "it gets no customers"
     if not evidence.customers or evidence.first_due is None:
         return "no prediction of a customer with an id has been logged since it began"
     due = dt.datetime.fromtimestamp(evidence.first_due / 1e6, dt.UTC)

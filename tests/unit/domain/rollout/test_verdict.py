@@ -83,6 +83,15 @@ def test_a_challenger_that_has_everybody_leaves_nobody_to_compare_with() -> None
     assert "none of version 1" in told(known(0, 0, 0, profit=None), FINE, sides=everybody)[1]
 
 
+def test_a_challenger_that_gets_nobody_any_more_is_not_compared() -> None:
+    """A share of nobody can only be written by hand; what was logged before it was is still there."""
+    first, challenged = customers(100)
+    found = evidence.split(first, challenged, 0.0, RULES, LATER)
+    assert (found.judged, found.misdivided, found.profit) == (100, False, None)
+    nobody = Sides(champion=1, challenger=2, share=0.0, mode="split")
+    assert told(found, FINE, sides=nobody) == ("wait", "version 2 is not judged yet: it gets no customers")
+
+
 def test_groups_that_are_not_as_they_should_be_are_not_compared() -> None:
     action, reason = told(known(2.0, 0.5, 3.5, misdivided=True, challenged=200), FINE)
     assert action == "wait"
