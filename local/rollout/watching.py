@@ -86,12 +86,17 @@ class Watch:
         if document is None:
             self._say(f"{self.model} has no champion yet")
             return
-        watched = [one for one in (self._champion(document), self._challenger(document)) if one is not None]
-        for after, why in watched:
+        watched = []
+        for looked_at in (self._champion, self._challenger):
+            found = looked_at(document)
+            if found is None:
+                continue
+            after, why = found
             if after is not None:
                 self._act(document, after, why)
                 return
-        self._say("; ".join(why.reason for _, why in watched) or f"nothing new about {self.model} to watch")
+            watched.append(why.reason)
+        self._say("; ".join(watched) or f"nothing new about {self.model} to watch")
 
     def _champion(self, document: Traffic) -> tuple[Traffic | None, Why] | None:
         """What to do about a champion that is new, held against the one before it."""

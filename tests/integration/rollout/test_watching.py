@@ -16,7 +16,7 @@ import pytest
 
 from churn.domain.errors import UserError
 from churn.stores import leases, rollout_decisions
-from churn.stores.live_metrics import Prometheus
+from churn.stores.live_metrics import NoFiguresError, Prometheus
 from churn.stores.traffic import promoted, withdrawn
 from local.rollout.watching import Watch
 from tests.exporters import Replica, count, scraped
@@ -99,6 +99,28 @@ def test_a_new_champion_that_is_slower_than_the_one_before_is_rolled_back(
     assert (home.document.champion, home.document.previous) == (home.champion, None)
     (row,) = rollout_decisions.latest(home.settings.database, "shop")
     assert row.reason.startswith("version 2 is rolled back to version 1: its p99 is")
+
+
+def test_a_champion_is_rolled_back_also_where_nothing_can_be_known_of_its_challenger(
+    home: Stage, replica: Replica, prometheus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count(replica, "champion", 300)
+    second, third = home.variant(2), home.variant(3, seed=1)
+    scraped(Prometheus(prometheus), [replica])
+    time.sleep(1)
+    home.put(promoted(home.document, "shop", second))
+    home.challenge(third)
+    scraped(Prometheus(prometheus), [replica])
+    count(replica, "champion", 300, seconds=0.2)
+    scraped(Prometheus(prometheus), [replica])
+
+    def unknown(*_: object) -> None:
+        raise NoFiguresError("gives a histogram that is none")
+
+    watch = Watcher(home, prometheus)
+    monkeypatch.setattr(watch._prometheus, "challenger", unknown)
+    watch.look()
+    assert (home.document.champion, home.document.challenger) == (home.champion, None)
 
 
 def test_a_champion_is_watched_for_an_hour_and_no_longer(home: Stage, replica: Replica, prometheus: str) -> None:
