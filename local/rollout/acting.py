@@ -79,7 +79,6 @@ def back(settings: Settings, env: Mapping[str, str], model: str) -> Done:
     somebody else was faster."""
     document = judging.document_of(settings, model)
     after = returned(document)
-    judging.bundle_of(settings, after.champion)
     reason = f"version {after.champion.version} was put back in the place of version {document.champion.version}"
     return put(settings, env, document, after, Why("back", "person", f"{reason} by hand"))
 
@@ -98,7 +97,10 @@ def apply(settings: Settings, env: Mapping[str, str], judged: Judged) -> Done | 
 def put(settings: Settings, env: Mapping[str, str], before: Traffic, after: Traffic, why: Why) -> Done:
     """Replaces `before` by `after`. What follows it must not fail it: from the moment it is written it serves.
 
-    Raises ConflictError, and changes nothing, when the document is no longer `before`."""
+    Raises UserError when the bundle of another champion is gone or damaged: predictors that start would serve nobody;
+    and ConflictError, and changes nothing, when the document is no longer `before`."""
+    if after.champion != before.champion:
+        judging.bundle_of(settings, after.champion)
     written = open_traffic(settings).write(after, before.revision)
     decision = Decision(
         model=written.model,

@@ -16,7 +16,7 @@ from churn.domain.errors import UserError
 from churn.stores import objects, rollout_decisions
 from churn.stores.errors import ConflictError
 from churn.stores.registry import Registry
-from churn.stores.traffic import Variant, challenged, promoted
+from churn.stores.traffic import Variant, challenged, promoted, returned
 from local.rollout import acting
 from local.rollout.acting import Wanted, Why
 from tests import bundles
@@ -82,8 +82,10 @@ def test_a_damaged_bundle_is_put_in_charge_of_nobody(home: Stage) -> None:
     promote(home, second)
     (Path(home.champion.bundle) / "model.onnx").write_bytes(b"changed")
     before = home.document
+    why = Why("roll back", "watch", "too slow")
     for act in (lambda: acting.back(home.settings, {}, "shop"),
-                lambda: acting.start(home.settings, {}, "shop", Wanted(1, 0.5))):  # fmt: skip
+                lambda: acting.start(home.settings, {}, "shop", Wanted(1, 0.5)),
+                lambda: acting.put(home.settings, {}, before, returned(before), why)):  # fmt: skip
         with pytest.raises(UserError, match="missing or has changed"):
             act()
     assert home.document == before
