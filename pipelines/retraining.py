@@ -11,6 +11,11 @@ from pipelines.monitoring import monitored
 from pipelines.training import Rows, introduced, judged
 
 
+def _patient(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """What came of a model should not be lost to a store that is away for a moment: the model may serve by now."""
+    return fresh(task).set_retry(num_retries=2, backoff_duration="10s")
+
+
 @dsl.pipeline(name="retraining", description="Monitor, decide whether to retrain, and promote what is proven better.")
 def retraining(
     model: str,
@@ -53,6 +58,6 @@ def retraining(
             }
             with dsl.If(found.evaluate.outputs["passed"] == True, name="passed"):  # noqa: E712
                 promoted = introduced(rows, found, share)
-                fresh(conclude(promotion=promoted.outputs["report"], **ended))
+                _patient(conclude(promotion=promoted.outputs["report"], **ended))
             with dsl.Else(name="refused"):
-                fresh(conclude(**ended))
+                _patient(conclude(**ended))

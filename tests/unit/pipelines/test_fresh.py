@@ -23,3 +23,9 @@ def test_every_step_is_run_each_time(name: str) -> None:
     remembered = {task for task, body in tasks(spec) if body.get("cachingOptions", {}).get("enableCache")}
     assert len(steps) >= 3
     assert not steps & remembered
+
+
+def test_what_came_of_a_retraining_is_written_down_more_than_once_if_need_be() -> None:
+    spec = json_format.MessageToDict(pipelines()["retraining"].pipeline_spec)
+    tries = {task: body.get("retryPolicy", {}).get("maxRetryCount") for task, body in tasks(spec) if "conclude" in task}
+    assert tries == {"conclude": 2, "conclude-2": 2}
