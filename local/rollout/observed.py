@@ -30,6 +30,9 @@ _ROWS = pa.schema(
 _MANY = 500_000
 _NOTHING = Evidence(customers=0, challenged=0, judged=0, pending=0)
 _A_MOMENT = dt.timedelta(microseconds=1)
+_SETTLING = dt.timedelta(seconds=30)
+"""How long a line-up may take to reach all predictors: until it has, some customers meet the champion who should not,
+and the groups would never be as large as they should be."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class _Log:
     until: dt.datetime
 
     def begun(self, *, shadow: bool) -> dt.datetime | None:
-        """When the challenger was first asked: a line-up takes some seconds to reach all predictors."""
+        """When the challenger was first asked."""
         asked = Query(model=self.model, version=self.challenger.version, since=self.since, until=self.until)
         times = [pc.min(part["predicted_at"]).as_py() for part in self._rows(asked, shadow=shadow)]
         return min((one for one in times if one is not None), default=None)
@@ -85,7 +88,8 @@ def observe(url: str, document: Traffic, rules: Rules, as_of: dt.datetime) -> Ev
     if in_shadow:
         answered, shadows = _pairs(log, begun)
         return evidence.shadow(_predictions(answered, known), _predictions(shadows, known), rules, now)
-    first = _first_of_each(log.rows(begun + _A_MOMENT))
+    opened = begun + _A_MOMENT if since is None else max(begun + _A_MOMENT, since + _SETTLING)
+    first = _first_of_each(log.rows(opened))
     challenged = np.asarray(first["version"]) == document.challenger.version
     return evidence.split(_predictions(first, known), challenged, document.share, rules, now)
 

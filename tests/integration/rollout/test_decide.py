@@ -135,6 +135,17 @@ def test_what_was_logged_before_the_line_up_is_of_another_experiment(home: Stage
     assert (found.customers, found.challenged) == (99, 49), "the first after the change opens the experiment"
 
 
+def test_who_meets_the_champion_while_the_line_up_is_on_its_way_is_in_neither_group(home: Stage) -> None:
+    home.challenge(home.variant(2))
+    home.log(2, ["the-first"], START, contacts=False)
+    home.log(1, names("late-predictor-", 20), START, contacts=False)
+    home.log(1, names("a", 5), START + DAY, contacts=False)
+    home.log(2, names("b", 5), START + DAY, contacts=False)
+    home.since(START)
+    found = judge(home).evidence
+    assert (found.customers, found.challenged, found.misdivided) == (10, 5, False)
+
+
 def test_groups_that_lack_customers_are_not_compared(home: Stage) -> None:
     run_experiment(home, leavers=0.5, share=0.9)
     judged = judge(home)
