@@ -26,7 +26,7 @@ from components.monitor_assemble.facts import Facts
 from components.monitor_assemble.times import require_days
 from components.monitor_record.step import Recorded
 
-LEASE_S = 6 * 3600.0
+LEASE_S = 2 * 3600.0
 """How long a retraining may take before another takes it for dead."""
 
 _TRIES = 20

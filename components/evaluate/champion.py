@@ -50,7 +50,9 @@ def find(settings: Settings, model: str) -> Champion | None:
 def compare(case: Case, champion: Champion) -> Comparison:
     """Log-loss of the candidate against the champion's on customers that neither was trained on.
 
-    The unit that is resampled is the customer: several months of one are no independent evidence."""
+    The unit that is resampled is the customer: several months of one are no independent evidence. Rows of the
+    prediction log stand under pseudonyms: to a champion that was trained on a table they are new as rows, but many of
+    their customers are not, which is to its advantage."""
     theirs = champion.bundle
     found = Comparison(
         version=champion.version,
