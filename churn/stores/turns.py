@@ -14,6 +14,9 @@ from churn.stores.addresses import redacted, sqlite_file
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812
 
+# Waits as long as it takes; and a machine that lost its power is found out in half a minute, not in two hours.
+_PATIENT = "-c statement_timeout=0 -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+
 
 @contextmanager
 def held(url: str, name: str) -> Iterator[None]:
@@ -36,7 +39,7 @@ def _waited(url: str, name: str) -> Connection:
 
     connection = None
     try:
-        connection = psycopg2.connect(url, connect_timeout=10, application_name="churn turn")
+        connection = psycopg2.connect(url, connect_timeout=10, application_name="churn turn", options=_PATIENT)
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [_number(name)])

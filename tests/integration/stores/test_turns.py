@@ -34,3 +34,13 @@ def test_who_waits_while_the_database_leaves_is_told_so_and_the_holder_keeps_its
         with pytest.raises(UserError, match="does not answer"):
             waiting.result(30)
     take(database_url)
+
+
+def test_a_turn_is_waited_for_longer_than_a_statement_may_take(database_url: str) -> None:
+    impatient = f"{database_url}{'&' if '?' in database_url else '?'}options=-c%20statement_timeout%3D100"
+    with ThreadPoolExecutor(1) as beside:
+        with turns.held(database_url, "prune"):
+            waiting = beside.submit(take, impatient)
+            time.sleep(1)
+            assert not waiting.done()
+        waiting.result(30)
