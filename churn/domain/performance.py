@@ -93,7 +93,8 @@ def fates(at: Times, left_at: Times, known_until: Times, horizon_days: int, as_o
     A leaver left after the prediction and within the horizon; a stayer is known to be none, for the whole horizon. A
     leaver too is pending until the horizon has passed: otherwise those who leave at once would be judged first. Who had
     left before, or at the same time, is neither, and stays pending: nobody stayed, and a date without a time may be of
-    the same day."""
+    the same day. And nobody is judged whose horizon ends after the last time that anybody is known to have stayed."""
+    as_of = min(as_of, known_up_to(left_at, known_until))
     end = at + horizon_days * DAY_US
     left = (left_at > at) & (left_at <= end)
     gone = (left_at != UNKNOWN) & (left_at <= at)
@@ -102,6 +103,11 @@ def fates(at: Times, left_at: Times, known_until: Times, horizon_days: int, as_o
     found[left & (end <= as_of)] = LEAVER
     found[stayed & (end <= as_of)] = STAYER
     return found
+
+
+def known_up_to(left_at: Times, known_until: Times) -> int:
+    """Up to when stayers are known to have stayed. Later only leavers are known: of those alone, everybody leaves."""
+    return int(known_until[left_at == UNKNOWN].max(initial=UNKNOWN))
 
 
 def weeks(at: Times) -> Times:

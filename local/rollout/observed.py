@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn.domain import performance
 from churn.domain.performance import UNKNOWN, Predictions
 from churn.domain.rollout import evidence
 from churn.domain.rollout.evidence import Evidence, Rules
@@ -84,7 +85,8 @@ def observe(url: str, document: Traffic, rules: Rules, as_of: dt.datetime) -> Ev
     if begun is None:
         return _NOTHING
     known = outcomes.read(url, document.model)
-    now = min(round(as_of.timestamp() * 1e6), _known_up_to(known))
+    stayers_known = performance.known_up_to(_micros(known["left_at"]), _micros(known["known_until"]))
+    now = min(round(as_of.timestamp() * 1e6), stayers_known)  # of all, not of those that are compared alone
     if in_shadow:
         answered, shadows = _pairs(log, begun)
         return evidence.shadow(_predictions(answered, known), _predictions(shadows, known), rules, now)
@@ -148,13 +150,6 @@ def _predictions(table: pa.Table, known: pa.Table) -> Predictions:
         left_at=_micros(known["left_at"].combine_chunks().take(at)),
         known_until=_micros(known["known_until"].combine_chunks().take(at)),
     )
-
-
-def _known_up_to(known: pa.Table) -> int:
-    """When stayers are known to have stayed. Later only leavers are known: judged by them alone, whoever contacts more
-    would be the better one."""
-    stayed = known.filter(pc.is_null(known["left_at"]))
-    return int(_micros(stayed["known_until"]).max(initial=UNKNOWN))
 
 
 def _micros(times: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -152,7 +152,7 @@ def test_while_one_trains_another_that_only_looks_leaves_its_decision_alone(
 
 
 def test_rows_that_no_training_set_would_hold_are_not_counted(open_shop: Shop, ask: Callable[..., Decision]) -> None:
-    came_true(open_shop, 400)
+    came_true(open_shop, 400, share=0.1)
     open_shop.log(90, LONG_AGO)
     open_shop.log(400, LONG_AGO, shadow=True, version=2, variant="challenger")
     open_shop.log(400, LONG_AGO, contract=shop(description="another"), version=3)

@@ -47,14 +47,22 @@ def days(*values: float | None) -> np.ndarray:
 def test_who_left_within_the_horizon_is_a_leaver_and_who_is_known_for_all_of_it_a_stayer(
     left: float | None, known: float | None, expected: int
 ) -> None:
-    asked = predictions(1, left_at=days(left), known_until=days(known))
-    assert performance.states(asked, 30, MONDAY + 60 * DAY_US).tolist() == [expected]
+    asked = predictions(2, left_at=days(left, None), known_until=days(known, 60))
+    assert performance.states(asked, 30, MONDAY + 60 * DAY_US).tolist() == [expected, STAYER]
 
 
 def test_nobody_is_judged_before_the_horizon_has_passed() -> None:
     asked = predictions(2, left_at=days(3, None), known_until=days(40, 40))
     for at, expected in ((29.99, [PENDING, PENDING]), (30, [LEAVER, STAYER])):
         assert performance.states(asked, 30, MONDAY + round(at * DAY_US)).tolist() == expected
+
+
+def test_nobody_is_judged_later_than_stayers_are_known() -> None:
+    """Outcomes that lag: who leaves is known at once, who stays only with the next export."""
+    asked = predictions(3, at=days(0, 0, 10), left_at=days(3, None, 12), known_until=days(3, 35, 12))
+    assert performance.states(asked, 30, MONDAY + 90 * DAY_US).tolist() == [LEAVER, STAYER, PENDING]
+    alone = predictions(1, left_at=days(3), known_until=days(90))
+    assert performance.states(alone, 30, MONDAY + 90 * DAY_US).tolist() == [PENDING]
 
 
 def test_weeks_begin_on_mondays() -> None:
