@@ -196,7 +196,7 @@ def _start(seen: Situation, cause: Cause) -> dt.datetime:
 def _lack(seen: Situation, known: Labelled, start: dt.datetime) -> str:
     """What is missing to train on these, if anything is."""
     bounds, leavers = seen.bounds, int(known.left.sum())
-    if seen.learned_to and not (known.at > _microseconds(seen.learned_to)).any():
+    if seen.learned_to and len(known.at) and not (known.at > _microseconds(seen.learned_to)).any():
         return "no outcome is known that the last training did not know"
     asked = f"of those asked about since {start:%Y-%m-%d}"
     if len(known.at) < bounds.rows:

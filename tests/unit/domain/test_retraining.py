@@ -186,6 +186,13 @@ def test_without_new_outcomes_it_says_so_and_stops() -> None:
     assert decide(situation(force=True, learned_to=None)).retrain
 
 
+def test_where_none_of_the_drifts_own_time_is_known_it_says_that_and_nothing_of_the_last_training() -> None:
+    begun = MARCH - 10 * DAY
+    found = decide(situation(short=("worse",), findings=(finding(),), since={"spend": begun}, window_days=7))
+    assert not found.retrain
+    assert found.because.startswith("not retrained: worse, but of those asked about since 2026-02-12 0 outcomes are known")
+
+
 def test_a_table_is_read_before_anybody_knows_what_is_in_it() -> None:
     assert decide(situation(force=True, labelled=None)).retrain
     assert not decide(situation(labelled=None)).retrain
