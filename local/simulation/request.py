@@ -34,7 +34,7 @@ class Request:
         cls, scenario: str, *, months: int, seed: int, customers: int, out: str = "", executor: str = "kfp"
     ) -> Request:
         """Reads what was typed. Raises UserError for what cannot be."""
-        begins = drift.parse(scenario).latest
+        begins = _latest(scenario)
         _require(months >= 1, f"{months} months are no year", "--months", "give 1 or more")
         _require(
             begins <= months,
@@ -51,6 +51,14 @@ class Request:
         place = Path(out).expanduser().absolute() if out else _place(scenario, seed)
         _require(not place.exists(), "is there already", str(place), "name another --out, or remove it")
         return cls(scenario, months, seed, customers, place, executor=chosen)
+
+
+def _latest(scenario: str) -> int:
+    """The month in which the last change begins; 0 without any."""
+    try:
+        return drift.parse(scenario).latest
+    except UserError as error:
+        raise UserError(error.problem, "--scenario", error.remedy) from None
 
 
 def _place(scenario: str, seed: int) -> Path:
