@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from churn.domain.errors import UserError
+from churn.stores import retrainings as stored
 from churn.stores.registry import ModelVersionInfo, Registry
+from churn.stores.retrainings import Retraining
 from churn.stores.settings import Settings
+from churn.stores.traffic import checked_model
 from churn.stores.traffic_store import open_traffic
 
 
@@ -47,6 +51,23 @@ def compare(model: str, first: int, second: int) -> dict[str, dict[str, float]]:
     one, other = _one(model, first).metrics, _one(model, second).metrics
     shared = [name for name in one if name in other and name.startswith("cv_")]
     return {name: {"first": one[name], "second": other[name], "difference": other[name] - one[name]} for name in shared}
+
+
+def retrainings(model: str) -> list[Retraining]:
+    """What was decided about a model, the newest first. Raises UserError when the database is away."""
+    return stored.every(Settings.load().prepare().database, checked_model(model))
+
+
+def decisions(found: list[Retraining]) -> Table:
+    """Decisions as a table."""
+    shown = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("as of", "version", "outcome", "new", "why"):
+        shown.add_column(name)
+    for one in found:
+        why = f"{one.because}; {one.reason}" if one.reason else one.because
+        new = str(one.new_version or "")
+        shown.add_row(f"{one.as_of:%Y-%m-%d}", str(one.version), one.outcome, new, escape(why))
+    return shown
 
 
 def table(rows: list[Row]) -> Table:

@@ -51,3 +51,15 @@ def compare(
         screen.document(found)
     else:
         screen.out.print(models.comparison(found, first, second))
+
+
+@app.command()
+def retrainings(model: Model, as_json: AsJson = False) -> None:
+    """What each retraining run decided about a model, why, and what came of it; the newest first."""
+    from local import models
+
+    found = models.retrainings(model)
+    if as_json:
+        screen.document(found)
+    else:
+        screen.out.print(models.decisions(found))

@@ -14,7 +14,7 @@ from churn.stores import files, leases, retrainings
 from churn.stores.registry import Registry
 from churn.stores.traffic_store import open_traffic
 from components.decide.step import lease_of
-from local import retraining
+from local import models, retraining
 from local.retraining import Request, Retraining
 from tests.bundles import publish
 from tests.monitored import AS_OF, DAY, Shop
@@ -95,6 +95,8 @@ def test_a_better_model_takes_over_and_every_place_says_why(shop: Shop, retrain:
     assert "drifted: spend by 0." in page
     assert leases.current(shop.settings.database, lease_of("shop")) is None
 
+    assert models.retrainings("shop") == [known]
+    assert [column.header for column in models.decisions([known]).columns][:2] == ["as of", "version"]
     again = retrain(as_of=(AS_OF + DAY).isoformat(), force=True)
     assert again.because.endswith("no outcome is known that the last training did not know")
 
