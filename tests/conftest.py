@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 import os
 
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 import prometheus_client  # noqa: F401 - it decides at its import where it counts
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed in this process is not folded to the width of whatever terminal the tests run in."""
+    from local import screen
+
+    monkeypatch.setattr(screen.out, "_width", 200)
