@@ -8,7 +8,7 @@ import pytest
 
 os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
-import prometheus_client  # noqa: E402, F401 - it decides at its import where it counts
+import prometheus_client  # noqa: F401 - it decides at its import where it counts
 
 
 @pytest.fixture(autouse=True)
