@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.domain import decision, metrics
 from churn.domain.contract import Costs
@@ -80,6 +82,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     now: Interval
     margin: float
     worse: bool
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """A time with a zone, in microseconds since 1970."""
+    return round(moment.timestamp() * 1e6)
+
+
+def times(values: pa.Array | pa.ChunkedArray) -> Times:
+    """Arrow's timestamps (n,) of microseconds in UTC, null as `UNKNOWN`."""
+    return np.asarray(pc.fill_null(values.cast(pa.int64()), UNKNOWN), np.int64)
 
 
 def states(predictions: Predictions, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:

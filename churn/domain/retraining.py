@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from churn.domain.drift.verdict import Finding, said
+from churn.domain.performance import microseconds
 
 Cause = Literal["force", "performance", "drift", "age"]
 
@@ -46,7 +47,7 @@ class Labelled:
 
     def since(self, moment: dt.datetime, excluded: Sequence[Window] = ()) -> Labelled:
         """Those from `moment` on that lie in none of the windows."""
-        kept = self.at >= _microseconds(moment)
+        kept = self.at >= microseconds(moment)
         for window in excluded:
             kept &= ~window.covers(self.at)
         return Labelled(self.at[kept], self.left[kept])
@@ -60,7 +61,7 @@ class Window(msgspec.Struct, frozen=True):
 
     def covers(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of the times (n,) lie in it."""
-        return (at >= _microseconds(self.since)) & (at < _microseconds(self.until))
+        return (at >= microseconds(self.since)) & (at < microseconds(self.until))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which rows (n,) of these times, in microseconds since 1970, are to be trained on."""
-        found = at >= _microseconds(self.since) if self.since else np.ones(len(at), np.bool_)
+        found = at >= microseconds(self.since) if self.since else np.ones(len(at), np.bool_)
         for window in self.excluded:
             found &= ~window.covers(at)
         return found
@@ -196,7 +197,7 @@ def _start(seen: Situation, cause: Cause) -> dt.datetime:
 def _lack(seen: Situation, known: Labelled, start: dt.datetime) -> str:
     """What is missing to train on these, if anything is."""
     bounds, leavers = seen.bounds, int(known.left.sum())
-    if seen.learned_to and len(known.at) and not (known.at > _microseconds(seen.learned_to)).any():
+    if seen.learned_to and len(known.at) and not (known.at > microseconds(seen.learned_to)).any():
         return "no outcome is known that the last training did not know"
     asked = f"of those asked about since {start:%Y-%m-%d}"
     if len(known.at) < bounds.rows:
@@ -247,7 +248,3 @@ def _no(because: str) -> Decision:
 def _plain(sentence: str) -> str:
     """Without quotes: conditions of a pipeline break on them."""
     return sentence.translate({ord(quote): None for quote in "'\"`"})
-
-
-def _microseconds(moment: dt.datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.domain.errors import UserError
 from churn.stores.addresses import redacted, sqlite_file
@@ -67,6 +68,13 @@ def read(url: str, model: str) -> pa.Table:
         )
         chunks = [_table(rows) for rows in found]
     return pa.concat_tables([GIVEN.empty_table(), *chunks])
+
+
+def met(customers: pa.ChunkedArray, known: pa.Table) -> pa.Table:
+    """What is known of each of the customers (n,), of what `read` gave: `left_at` and `known_until`, null where nothing
+    is."""
+    at = pc.index_in(customers.combine_chunks().cast(pa.binary()), known["customer"].combine_chunks().cast(pa.binary()))
+    return pa.table({name: known[name].combine_chunks().take(at) for name in ("left_at", "known_until")})
 
 
 def _merged(database: _Database, model: str, now: Any) -> Loaded:

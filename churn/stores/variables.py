@@ -83,6 +83,20 @@ _KUBERNETES = re.compile(
 )
 
 
+def number(env: Mapping[str, str], name: str, usual: float, low: float, high: float) -> float:
+    """A variable's number, `usual` where it is not set. Raises UserError for what is none between the two ends."""
+    given = env.get(name)
+    if not given:
+        return usual
+    try:
+        found = float(given)
+    except ValueError:
+        found = low
+    if not low < found < high:
+        raise UserError(f"'{given}' is no number between {low:g} and {high:g}", where=name, remedy=f"like {usual:g}")
+    return found
+
+
 def refuse_unknown(env: Mapping[str, str]) -> None:
     """Raises UserError naming the first CHURN_* variable that nobody reads, and the known one most like it."""
     for name in sorted(env):

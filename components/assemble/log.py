@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from churn.domain import performance
 from churn.domain.contract import Contract
 from churn.domain.encoding import feature_schema
-from churn.domain.performance import LEAVER, PENDING, UNKNOWN
+from churn.domain.performance import LEAVER, PENDING
 from churn.domain.retraining import Decision
 from churn.stores import outcomes
 from churn.stores.prediction_log.pseudonyms import entity_key
@@ -27,7 +27,6 @@ MOST = 500_000
 """Rows at most; of more, so many are drawn."""
 
 _TIME = pa.timestamp("us", tz="UTC")
-_WEEK_US = 7 * performance.DAY_US
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -58,7 +57,7 @@ def _answered(settings: Settings, contract: Contract, decision: Decision, as_of:
     for batch in _asked(settings, contract, decision, as_of):
         columns = [batch["features"].field(name) for name in contract.raw]
         table = pa.table([*columns, batch["customer"], batch["predicted_at"]], names=schema.names).cast(schema)
-        week = batch["predicted_at"].cast(pa.int64()).to_numpy().astype(np.uint64) // np.uint64(_WEEK_US)
+        week = performance.weeks(performance.times(batch["predicted_at"])).astype(np.uint64)
         kept.add(table, places(batch) + week * _STEP)
     return kept.rows()
 
@@ -72,12 +71,7 @@ def _asked(settings: Settings, contract: Contract, decision: Decision, as_of: dt
 
 
 def _states(rows: pa.Table, known: pa.Table, horizon_days: int, as_of: dt.datetime) -> npt.NDArray[np.int8]:
-    customers = known["customer"].combine_chunks().cast(pa.binary())
-    met = pc.index_in(rows[names.ENTITY_ID].combine_chunks().cast(pa.binary()), customers)
-    left_at, known_until = (_times(known[name].combine_chunks().take(met)) for name in ("left_at", "known_until"))
-    at = _times(rows[names.EVENT_TIMESTAMP])
-    return performance.fates(at, left_at, known_until, horizon_days, round(as_of.timestamp() * 1e6))
-
-
-def _times(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    return np.asarray(pc.fill_null(values.cast(pa.int64()), UNKNOWN).to_numpy(zero_copy_only=False), np.int64)
+    found = outcomes.met(rows[names.ENTITY_ID], known)
+    left_at, known_until = (performance.times(found[name]) for name in ("left_at", "known_until"))
+    at = performance.times(rows[names.EVENT_TIMESTAMP])
+    return performance.fates(at, left_at, known_until, horizon_days, performance.microseconds(as_of))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.close_batch.step import Closed
 from components.close_batch.summary import SHOWN, Comparison, Summary
+from components.pages import template
 
 WIDTH, HEIGHT = 460, 210
 _LEFT, _RIGHT, _BOTTOM, _TOP = 52, 20, 30, 12
@@ -35,21 +33,11 @@ class Tick:
 
 def render(done: Closed) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    page = template(
+        __file__, "report.html.j2", count=lambda n: f"{n:,.0f}", percent=percent, money=money, p=lambda p: f"{p:.3f}"
     )
-    environment.filters |= {
-        "count": lambda n: f"{n:,.0f}",
-        "percent": percent,
-        "money": money,
-        "p": lambda p: f"{p:.3f}",
-    }
     found = done.summary
-    return environment.get_template("report.html.j2").render(
+    return page.render(
         done=done,
         found=found,
         bars=bars(found),

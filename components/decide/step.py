@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from churn.domain import performance, retraining
 from churn.domain.drift.verdict import Finding
 from churn.domain.errors import UserError
-from churn.domain.performance import LEAVER, PENDING, UNKNOWN
+from churn.domain.performance import LEAVER, PENDING
 from churn.domain.retraining import Bounds, Decision, Labelled, Situation, Window
 from churn.stores import leases, monitoring, retrainings
 from churn.stores.retrainings import Result
@@ -153,10 +151,8 @@ def _labelled(path: Path, horizon_days: int, as_of: dt.datetime) -> Labelled:
     """Of the rows that a training set would be assembled from."""
     columns = ["predicted_at", "left_at", "known_until"]
     table = pq.read_table(path, columns=columns, filters=pc.field("own") & ~pc.field("shadow"))
-    at, left_at, known_until = (
-        np.asarray(pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy(), np.int64) for column in table.columns
-    )
-    state = performance.fates(at, left_at, known_until, horizon_days, round(as_of.timestamp() * 1e6))
+    at, left_at, known_until = map(performance.times, table.columns)
+    state = performance.fates(at, left_at, known_until, horizon_days, performance.microseconds(as_of))
     known = state != PENDING
     return Labelled(at[known], state[known] == LEAVER)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from churn.domain.metrics import SMALLER_IS_BETTER
 from components.evaluate.evaluation import Check, Evaluation, Slice
 from components.evaluate.figures import figures
 from components.evaluate.words import number, spread
+from components.pages import template
 
 _QUESTIONS = {
     "calibration": "Do predicted probabilities come true?",
@@ -42,15 +39,8 @@ _MARKED = 3
 
 def render(found: Evaluation) -> str:
     """The whole page, from the evaluation alone."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "percent": percent, "plain": plain, "count": count, "money": money}
-    return environment.get_template("report.html.j2").render(
+    page = template(__file__, "report.html.j2", number=number, percent=percent, plain=plain, count=count, money=money)
+    return page.render(
         found=found,
         holdout=found.metrics["holdout"],
         cv=found.metrics["cv"],

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from churn.domain import performance
 from churn.domain.contract import Contract
 from churn.domain.drift.verdict import PROBABILITY, Bounds
 from churn.domain.encoding import feature_schema
@@ -78,7 +79,10 @@ def assemble(settings: Settings, asked: Asked, files: Files) -> Facts:
     contract = serving.bundle.contract
     reference = _reference(serving)
     log = _read_log(settings.database, asked, serving)
-    predictions = _with_outcomes(log.fates(), outcomes.read(settings.database, asked.model))
+    predictions = log.fates()
+    known = outcomes.met(predictions["customer"], outcomes.read(settings.database, asked.model))
+    for name in known.column_names:
+        predictions = predictions.append_column(name, known[name])
     found = _facts(asked, serving, reference, log, predictions)
     for path in (files.contract, files.reference, files.window, files.predictions):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,11 +123,11 @@ class _Log:
         """Predictions about customers with a name: of each the last of a version in a week, as one who is asked about
         often is no more evidence than another."""
         table = pa.concat_tables([_FATES.empty_table(), *self._fates])
-        day = (table["predicted_at"].cast(pa.int64()).to_numpy() // _DAY_US + 3) // 7
         customer = pc.dictionary_encode(table["customer"].combine_chunks()).indices.to_numpy()
-        version, time = table["version"].to_numpy(), table["predicted_at"].cast(pa.int64()).to_numpy()
-        order = np.lexsort((time, customer, day, version))
-        keys = np.column_stack([version, day, customer])[order]
+        version, time = table["version"].to_numpy(), performance.times(table["predicted_at"])
+        week = performance.weeks(time)
+        order = np.lexsort((time, customer, week, version))
+        keys = np.column_stack([version, week, customer])[order]
         last = np.append((keys[1:] != keys[:-1]).any(axis=1), True) if len(order) else np.empty(0, np.bool_)
         return table.take(pa.array(np.sort(order[last])))
 
@@ -143,7 +147,6 @@ class _Log:
 
 
 _TIME = pa.timestamp("us", tz="UTC")
-_DAY_US = 86_400_000_000
 _FATES = pa.schema(
     {
         "customer": pa.binary(16), "predicted_at": _TIME, "version": pa.int32(), "variant": pa.string(),
@@ -162,15 +165,6 @@ def _read_log(url: str, asked: Asked, serving: Champion) -> _Log:
     for batch in read(url, Query(model=asked.model, since=earliest, until=asked.as_of)):
         log.add(batch)
     return log
-
-
-def _with_outcomes(predictions: pa.Table, known: pa.Table) -> pa.Table:
-    """The predictions with what is known of their customers; null where nothing is."""
-    customers = known["customer"].combine_chunks().cast(pa.binary())
-    at = pc.index_in(predictions["customer"].combine_chunks().cast(pa.binary()), customers)
-    for name in ("left_at", "known_until"):
-        predictions = predictions.append_column(name, known[name].combine_chunks().take(at))
-    return predictions
 
 
 def _reference(serving: Champion) -> pa.Table:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from churn.domain import contract as contracts
@@ -19,7 +16,7 @@ from churn.domain.drift import columns, significance, verdict
 from churn.domain.drift.significance import Tests
 from churn.domain.drift.verdict import PROBABILITY, Judgement, Sample
 from churn.domain.errors import UserError
-from churn.domain.performance import UNKNOWN, Predictions, Standing
+from churn.domain.performance import Predictions, Standing
 from components.files import read_json
 from components.monitor_assemble.facts import CONTRACT, Facts
 from components.monitor_judge.report import Monitoring
@@ -41,7 +38,7 @@ def judge(inputs: Inputs, tests: Tests = significance.p_values) -> Monitoring:
     contract, facts = contracts.load(inputs.contract), read_json(inputs.facts, Facts)
     drift = _drift(contract, facts, inputs, tests)
     predictions = _predictions(_table(contract, inputs.predictions, "predictions"))
-    as_of = _microseconds(facts.as_of)
+    as_of = performance.microseconds(facts.as_of)
     state = performance.states(predictions, facts.horizon_days, as_of)
     periods = performance.by_week(predictions, state, contract.costs)
     latest = performance.latest(predictions, state, contract.costs, facts.horizon_days, as_of)
@@ -92,21 +89,13 @@ def _sample(contract: Contract, table: pa.Table) -> Sample:
 
 def _predictions(table: pa.Table) -> Predictions:
     return Predictions(
-        at=_times(table["predicted_at"]),
+        at=performance.times(table["predicted_at"]),
         version=np.asarray(table["version"].to_numpy(), np.int64),
         probability=np.asarray(table["probability"].to_numpy(), np.float64),
         contacted=np.asarray(table["decision"].to_numpy(), np.bool_),
-        left_at=_times(table["left_at"]),
-        known_until=_times(table["known_until"]),
+        left_at=performance.times(table["left_at"]),
+        known_until=performance.times(table["known_until"]),
     )
-
-
-def _times(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    return np.asarray(pc.fill_null(values.cast(pa.int64()), UNKNOWN).to_numpy(), np.int64)
-
-
-def _microseconds(moment: dt.datetime) -> int:
-    return round(moment.timestamp() * 1e6)
 
 
 def _said(short: Standing) -> str:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from components.evaluate.words import number
 from components.monitor_record import figures
 from components.monitor_record.step import Recorded
+from components.pages import template
 
 _TITLES = {"drifted": "Something has drifted", "quiet": "Nothing has drifted", "unjudged": "Not judged"}
 
 
 def render(found: Recorded) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "percent": percent, "p_value": p_value}
+    page = template(__file__, "page.html.j2", number=number, percent=percent, p_value=p_value)
     judged = found.judgement
     findings = sorted(judged.drift.findings, key=lambda one: (not one.drifted, one.part == "feature", -one.effect))
-    return environment.get_template("page.html.j2").render(
+    return page.render(
         found=judged,
         facts=judged.facts,
         since=found.since,

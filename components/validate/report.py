@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.pages import template
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -73,7 +72,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(report: Report) -> str:
     """The report as an HTML page, complete in itself."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"count": lambda number: f"{number:,}", "percent": lambda share: f"{100 * share:.3g} %"}
-    return environment.get_template("report.html.j2").render(report=report)
+    filters = {"count": lambda number: f"{number:,}", "percent": lambda share: f"{100 * share:.3g} %"}
+    return template(__file__, "report.html.j2", **filters).render(report=report)

@@ -12,3 +12,9 @@ ContractName = Annotated[
 ]
 ModelName = Annotated[str, typer.Option("--model", help="The model's name; the contract's own by default.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="The date (ISO 8601) up to which things are known; now by default.")]
+RunnerOption = Annotated[
+    str, typer.Option("--runner", help="venv (a virtual environment a role) or docker (an image a role).")
+]
+TableAddress = Annotated[
+    str, typer.Option("--data", help="The table: a CSV or Parquet file, s3://…, or postgresql://….")
+]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from local import screen
-from local.commands.options import AsJson, AsOf, ContractName, ModelName
+from local.commands.options import AsJson, AsOf, ContractName, ModelName, RunnerOption, TableAddress
 
 app = typer.Typer(help="Run a pipeline on this machine, through KFP's own local execution.", no_args_is_help=True)
 
@@ -19,16 +19,14 @@ def run() -> None:
 
 @app.command()
 def training(
-    data: Annotated[str, typer.Option(help="The table: a CSV or Parquet file, s3://…, or postgresql://….")] = "",
+    data: TableAddress = "",
     contract: ContractName = "telco",
     model: ModelName = "",
     as_of: AsOf = "",
     param: Annotated[
         list[str] | None, typer.Option(help="A pipeline parameter as name=value; may be repeated.")
     ] = None,
-    runner: Annotated[
-        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
-    ] = "venv",
+    runner: RunnerOption = "venv",
     as_json: AsJson = False,
 ) -> None:
     """Train, judge and, if it is better than the champion, promote.
@@ -49,7 +47,7 @@ def training(
 
 @app.command()
 def batch(
-    data: Annotated[str, typer.Option(help="The table: a CSV or Parquet file, s3://…, or postgresql://….")] = "",
+    data: TableAddress = "",
     from_store: Annotated[
         bool, typer.Option("--from-store", help="Each customer's latest row in the offline store, as of the date.")
     ] = False,
@@ -62,9 +60,7 @@ def batch(
     reasons: Annotated[
         bool, typer.Option("--reasons", help="Add the three strongest reasons; takes some twenty times as long.")
     ] = False,
-    runner: Annotated[
-        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
-    ] = "venv",
+    runner: RunnerOption = "venv",
     as_json: AsJson = False,
 ) -> None:
     """Score every customer of a table with the champion.
@@ -89,9 +85,7 @@ def monitoring(
     model: Annotated[str, typer.Option(help="Whose predictions are looked at.")] = "telco",
     as_of: AsOf = "",
     days: Annotated[int, typer.Option(help="How many days before it the window begins.", min=1)] = 30,
-    runner: Annotated[
-        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
-    ] = "venv",
+    runner: RunnerOption = "venv",
     as_json: AsJson = False,
 ) -> None:
     """Compare what was logged with what the champion was made from, and predictions with their outcomes.
@@ -124,9 +118,7 @@ def retraining(
     ] = 0.0,
     candidates: Annotated[str, typer.Option(help="Some of the candidates, with commas.")] = "",
     comparison: Annotated[str, typer.Option(help="superior or non-inferior; the contract's by default.")] = "",
-    runner: Annotated[
-        str, typer.Option(help="venv (a virtual environment a role) or docker (an image a role).")
-    ] = "venv",
+    runner: RunnerOption = "venv",
     as_json: AsJson = False,
 ) -> None:
     """Look whether the champion still holds, and only where it does not train, judge and promote a better one.

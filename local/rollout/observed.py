@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.domain import performance
-from churn.domain.performance import UNKNOWN, Predictions
+from churn.domain.performance import Predictions
 from churn.domain.rollout import evidence
 from churn.domain.rollout.evidence import Evidence, Rules
 from churn.stores import outcomes
@@ -85,8 +84,9 @@ def observe(url: str, document: Traffic, rules: Rules, as_of: dt.datetime) -> Ev
     if begun is None:
         return _NOTHING
     known = outcomes.read(url, document.model)
-    stayers_known = performance.known_up_to(_micros(known["left_at"]), _micros(known["known_until"]))
-    now = min(round(as_of.timestamp() * 1e6), stayers_known)  # of all, not of those that are compared alone
+    left_at, known_until = (performance.times(known[name]) for name in ("left_at", "known_until"))
+    # Of all outcomes, not of those alone whose customers are compared.
+    now = min(performance.microseconds(as_of), performance.known_up_to(left_at, known_until))
     if in_shadow:
         answered, shadows = _pairs(log, begun)
         return evidence.shadow(_predictions(answered, known), _predictions(shadows, known), rules, now)
@@ -141,16 +141,12 @@ def _keys(table: pa.Table) -> pa.Array:
 
 
 def _predictions(table: pa.Table, known: pa.Table) -> Predictions:
-    at = pc.index_in(table["customer"].combine_chunks(), known["customer"].combine_chunks().cast(pa.binary()))
+    found = outcomes.met(table["customer"], known)
     return Predictions(
-        at=_micros(table["predicted_at"]),
+        at=performance.times(table["predicted_at"]),
         version=np.asarray(table["version"], np.int64),
         probability=np.asarray(table["probability"], np.float64),
         contacted=np.asarray(table["decision"], np.bool_),
-        left_at=_micros(known["left_at"].combine_chunks().take(at)),
-        known_until=_micros(known["known_until"].combine_chunks().take(at)),
+        left_at=performance.times(found["left_at"]),
+        known_until=performance.times(found["known_until"]),
     )
-
-
-def _micros(times: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    return np.asarray(pc.fill_null(times.cast(pa.int64()), UNKNOWN), np.int64)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from churn.domain.errors import UserError
 from churn.domain.rollout.bounds import Bounds
+from churn.stores.variables import number
 
 ERROR_RATE = "CHURN_ROLLOUT_ERROR_RATE"
 P99_RATIO = "CHURN_ROLLOUT_P99_RATIO"
@@ -17,21 +17,8 @@ def bounds(env: Mapping[str, str]) -> Bounds:
     """Reads the environment. Raises UserError naming the variable for a bound that cannot be."""
     usual = Bounds()
     return Bounds(
-        error_rate=_number(env, ERROR_RATE, usual.error_rate, 0, 1),
-        p99_ratio=_number(env, P99_RATIO, usual.p99_ratio, 1, 1000),
-        level=_number(env, LEVEL, usual.level, 0, 0.5),
-        watch_seconds=_number(env, WATCH, usual.watch_seconds, 0, 1e7),
+        error_rate=number(env, ERROR_RATE, usual.error_rate, 0, 1),
+        p99_ratio=number(env, P99_RATIO, usual.p99_ratio, 1, 1000),
+        level=number(env, LEVEL, usual.level, 0, 0.5),
+        watch_seconds=number(env, WATCH, usual.watch_seconds, 0, 1e7),
     )
-
-
-def _number(env: Mapping[str, str], name: str, usual: float, low: float, high: float) -> float:
-    given = env.get(name)
-    if not given:
-        return usual
-    try:
-        found = float(given)
-    except ValueError:
-        found = low
-    if not low < found < high:
-        raise UserError(f"'{given}' is no number between {low:g} and {high:g}", name, f"like {usual:g}")
-    return found

@@ -65,12 +65,13 @@ def raw(folder: Path, table: Path, threads: int) -> Work:
 
 def naive(folder: Path, table: Path, threads: int) -> Work:
     """pandas, a scikit-learn pipeline with the same booster, and `predict_proba`: the whole table as one frame."""
-    import joblib
     import numpy as np
     import pandas as pd
 
+    from tests.benchmarks.serving.peers.pipeline import load
+
     facts = json.loads((folder / "facts.json").read_text())
-    pipeline = joblib.load(folder / "pipeline.joblib")
+    pipeline = load(folder / "pipeline")
     pipeline.set_params(model__n_jobs=threads)
     edges, levels, words = [-1.0, facts["low"], facts["high"], 2.0], ["low", "medium", "high"], facts["words"]
 

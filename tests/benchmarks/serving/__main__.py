@@ -16,12 +16,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import joblib
 import pandas as pd
 from rich.console import Console
 
 from tests.benchmarks.serving import limits, loaders, model, ours, report, results
 from tests.benchmarks.serving.contestants import Customers, Disagreement
+from tests.benchmarks.serving.peers import pipeline as peers
 from tests.benchmarks.serving.results import Results
 from tests.benchmarks.serving.run import FULL, QUICK, Length, Run
 from tests.benchmarks.serving.scenarios import NAMES
@@ -58,7 +58,7 @@ def _run(wanted: Sequence[str], length: Length, *, whole: bool) -> Results:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="churn-bench-")))
         _tell("training")
         trained = model.train(folder)
-        pipeline = joblib.load(trained.pipeline)  # written by this process a moment ago
+        pipeline = peers.load(trained.pipeline)
         rows = model.customers(CUSTOMERS, seed=5)
         customers = Customers(rows, lambda rows: pipeline.predict_proba(pd.DataFrame(rows))[:, 1].tolist())
         _tell("filling Redis, migrating PostgreSQL")

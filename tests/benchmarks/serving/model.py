@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 from xgboost import XGBClassifier
 
 from churn.domain import contract as contracts
 from churn.domain.contract import Candidate, Contract
 from components.train import bundling, estimators, fitting, selection
 from components.train.estimators import Balance
+from tests.benchmarks.serving.peers import pipeline as peers
 from tests.training import joined, valid_table
 
 FOLDER = Path(__file__).parent
@@ -38,7 +34,7 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trained:
-    """The bundle's folder with its digest, the scikit-learn pipeline's file, and what a decision is made of."""
+    """The bundle's folder with its digest, the scikit-learn pipeline's, and what a decision is made of."""
 
     contract: Contract
     folder: Path
@@ -74,27 +70,18 @@ def train(folder: Path) -> Trained:
         model = fitting.fit(contract, data.rows, judged, [judged], Balance())
     digest = bundling.write(folder / "bundle", model, data)
     classifier = model.parts[0].pipeline["model"]
-    pipeline = folder / "pipeline.joblib"
-    joblib.dump(_wrapped(contract, classifier), pipeline)
+    pipeline = folder / "pipeline"
+    _save_for_peers(pipeline, contract, classifier)
     trees = classifier.get_booster().trees_to_dataframe()
     leaves = float((trees.Feature == "Leaf").sum()) / TREES
     threshold, high = judged.threshold, max(judged.threshold, contract.high_risk)
     return Trained(contract, folder / "bundle", digest, pipeline, threshold, high, leaves)
 
 
-def _wrapped(contract: Contract, classifier: XGBClassifier) -> Pipeline:
+def _save_for_peers(folder: Path, contract: Contract, classifier: XGBClassifier) -> None:
     """The same booster behind scikit-learn's encoding, its columns in the order that the booster was trained on."""
-    coded = [name for name, column in contract.columns.items() if column.type == "category"]
-    plain = [name for name in contract.raw if name not in coded]
-    encoder = OneHotEncoder(
-        categories=[list(contract.columns[name].categories) for name in coded],
-        handle_unknown="ignore",
-        sparse_output=False,
-        dtype=np.float32,
-    )
-    encoding = ColumnTransformer([("plain", "passthrough", plain), ("coded", encoder, coded)])
-    encoding.fit(pd.DataFrame(customers(1000, seed=1))[list(contract.raw)])
-    return Pipeline([("encoding", encoding), ("model", classifier)])
+    coded = {name: list(one.categories) for name, one in contract.columns.items() if one.type == "category"}
+    peers.save(folder, [name for name in contract.raw if name not in coded], coded, classifier)
 
 
 def _source(contract: Contract) -> pa.Table:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 
-import joblib
 import numpy as np
 from fastapi import FastAPI
 
+from tests.benchmarks.serving.peers.pipeline import load
 from tests.benchmarks.serving.peers.schema import Batch, Customer, Prediction, Predictions
 
-pipeline = joblib.load(os.environ["PEER_PIPELINE"])
+pipeline = load(os.environ["PEER_PIPELINE"])
 booster = pipeline["model"].get_booster()
 booster.set_param({"nthread": 1})
 (_, _, plain), (_, encoder, coded) = pipeline["encoding"].transformers_

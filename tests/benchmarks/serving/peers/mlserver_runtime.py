@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-import joblib
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, PandasCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
+
+from tests.benchmarks.serving.peers import pipeline
 
 THRESHOLD = float(os.environ["PEER_THRESHOLD"])
 HIGH_RISK = float(os.environ["PEER_HIGH_RISK"])
@@ -15,7 +16,7 @@ HIGH_RISK = float(os.environ["PEER_HIGH_RISK"])
 
 class Churn(MLModel):
     async def load(self) -> bool:
-        self.pipeline = joblib.load(os.environ["PEER_PIPELINE"])
+        self.pipeline = pipeline.load(os.environ["PEER_PIPELINE"])
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-import joblib
 import pandas as pd
 from fastapi import FastAPI
 
+from tests.benchmarks.serving.peers.pipeline import load
 from tests.benchmarks.serving.peers.schema import Batch, Customer, Prediction, Predictions
 
-model = joblib.load(os.environ["PEER_PIPELINE"])
+model = load(os.environ["PEER_PIPELINE"])
 THRESHOLD = float(os.environ["PEER_THRESHOLD"])
 HIGH_RISK = float(os.environ["PEER_HIGH_RISK"])
 

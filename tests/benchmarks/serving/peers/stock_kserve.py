@@ -7,10 +7,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import joblib
 import pandas as pd
 from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model, ModelServer, model_server
 from kserve.utils.utils import generate_uuid
+
+from tests.benchmarks.serving.peers import pipeline
 
 THRESHOLD = float(os.environ["PEER_THRESHOLD"])
 HIGH_RISK = float(os.environ["PEER_HIGH_RISK"])
@@ -18,7 +19,7 @@ HIGH_RISK = float(os.environ["PEER_HIGH_RISK"])
 
 class Churn(Model):
     def load(self) -> bool:
-        self.pipeline = joblib.load(os.environ["PEER_PIPELINE"])
+        self.pipeline = pipeline.load(os.environ["PEER_PIPELINE"])
         self.ready = True
         return self.ready
 
