@@ -17,3 +17,10 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     from local import screen
 
     monkeypatch.setattr(screen.out, "_width", 200)
+
+
+@pytest.fixture(autouse=True)
+def counted_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that has imported Feast in this process leaves a variable by which the next one's metrics would be looked
+    for in files."""
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)

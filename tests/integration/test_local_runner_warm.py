@@ -273,10 +273,7 @@ def calls():
 
 
 @pytest.mark.parametrize("role", list(LAST))
-def test_a_role_loads_its_libraries_and_neither_a_thread_nor_this_projects_code(
-    tmp_path: Path, role: Role, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)  # set where a test has imported Feast in this process
+def test_a_role_loads_its_libraries_and_neither_a_thread_nor_this_projects_code(tmp_path: Path, role: Role) -> None:
     found = warmed(tmp_path, role)
 
     assert found["forked"]

@@ -32,12 +32,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return _LOOP.run_until_complete(work)
 
 
-@pytest.fixture(autouse=True)
-def _own_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Feast, once imported, lets every process after it count in a folder of its own."""
-    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-
-
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return bundles.settings_of(tmp_path_factory.mktemp("serving"))
