@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 Year = dict[str, Any]
-Figure = Callable[[Year], float]
+Figure = Callable[[Year], float | None]
 
 HEADER = ("scenario", "figure", "median", "worst", "asked for", "")
 
@@ -44,15 +44,18 @@ class Asked:
 
 
 def _row(asked: Asked, years: Sequence[Year]) -> tuple[str, str, str, str]:
-    return asked.judged([asked.figure(year) for year in years])
+    """Of the years of which there is such a figure."""
+    found = [value for year in years if (value := asked.figure(year)) is not None]
+    return asked.judged(found) if found else ("", "", "", "")
 
 
-def _kept(year: Year) -> float:
-    return float(year["summary"]["kept"] or 0.0)
+def _kept(year: Year) -> float | None:
+    """Nothing to share where blind retraining gained nothing."""
+    return year["summary"]["kept"]
 
 
-def _lost(year: Year) -> float:
-    return float(year["summary"]["lost"] or 0.0)
+def _lost(year: Year) -> float | None:
+    return year["summary"]["lost"]
 
 
 def _retrainings(year: Year) -> float:

@@ -32,6 +32,12 @@ def test_the_median_is_held_to_the_bound_and_the_worst_is_shown() -> None:
     assert verdicts("price-rise", year(lost=0.09))["profit lost by never retraining"] == "MISSED"
 
 
+def test_a_year_in_which_blind_retraining_gained_nothing_has_no_share_of_it() -> None:
+    found = next(row for row in table.rows("price-rise", [year(kept=None), year(kept=0.95)]) if "keeps" in row[1])
+    assert found[2:4] == ("95 %", "95 %")
+    assert verdicts("price-rise", year(kept=None))[found[1]] == ""
+
+
 @pytest.mark.parametrize(("promotions", "said"), [((0, 1, 1), "met"), ((0, 0, 2), "MISSED")])
 def test_in_quiet_every_year_is_held_to_one_promotion(promotions: tuple[int, ...], said: str) -> None:
     assert verdicts("quiet", *(year(promotions=n, injected=None) for n in promotions))["promotions"] == said
