@@ -24,18 +24,10 @@ def notify(
         import os
         import sys
 
-        from churn.domain.errors import UserError
         from churn.stores.settings import Settings
-        from components.decide.step import leave
-        from components.notify.step import RETRAINING, Ended, tell
+        from components.notify.step import Ended, tell
 
-        settings = Settings.load().prepare()
-        if pipeline == RETRAINING and run:
-            try:
-                leave(settings, model, run)
-            except UserError as error:  # that is still to be told
-                sys.stderr.write(f"{error}\n")
         ended = Ended(model=model, pipeline=pipeline, run=run, as_of=as_of, state=status.state)
-        sent = tell(settings, ended, os.environ)
+        sent = tell(Settings.load().prepare(), ended, os.environ)
         sys.stderr.write(f"{sent.said()}\n")
     return (list(sent.told), sent.said())

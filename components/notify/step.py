@@ -13,6 +13,7 @@ from churn.notices.send import Sent, send_all
 from churn.stores import retrainings
 from churn.stores.retrainings import Retraining
 from churn.stores.settings import Settings
+from components.decide.step import leave
 
 RETRAINING = "retraining"
 
@@ -33,9 +34,9 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tell(settings: Settings, ended: Ended, env: Mapping[str, str]) -> Sent:
-    """Tells how the run ended. Raises UserError for a fault of the channels' file, and for nothing else."""
+    """Tells how the run ended, and gives back its turn. Raises UserError for a fault of the channels' file alone."""
     try:
-        decided = _decided(settings, ended)
+        decided = _left(settings, ended)
     except (UserError, OSError):
         decided = None  # a database that is away may be why the run failed: that is still to be told
     return send_all(settings, notices(ended, decided, dt.datetime.now(dt.UTC)), env)
@@ -53,9 +54,11 @@ def notices(ended: Ended, decided: Retraining | None, now: dt.datetime) -> tuple
     return (over, _success(decided, now)) if decided else (over,)
 
 
-def _decided(settings: Settings, ended: Ended) -> Retraining | None:
+def _left(settings: Settings, ended: Ended) -> Retraining | None:
+    """What a retraining run decided, once its turn is over."""
     if ended.pipeline != RETRAINING or not ended.run:
         return None
+    leave(settings, ended.model, ended.run)
     return retrainings.of_run(settings.database, ended.model, ended.run)
 
 

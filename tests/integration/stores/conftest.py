@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from churn.stores.database import migrate
 from churn.stores.retry import Backoff
 from churn.stores.settings import Settings
 from tests.servers import S3Server, empty_database, postgres_server, s3_kind, s3_server
@@ -54,6 +55,14 @@ def postgres() -> Iterator[str]:
 def database_url(postgres: str) -> str:
     """The URL of an empty PostgreSQL database."""
     return empty_database(postgres)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with all tables, of either kind."""
+    found = f"sqlite:///{tmp_path}/churn.db" if request.param == "sqlite" else request.getfixturevalue("database_url")
+    migrate(found)
+    return str(found)
 
 
 @pytest.fixture

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from churn.domain.errors import UserError
 from churn.stores import leases
-from churn.stores.database import migrate
 
 NOW = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(seconds=61)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    found = f"sqlite:///{tmp_path}/churn.db" if request.param == "sqlite" else request.getfixturevalue("database_url")
-    migrate(found)
-    return str(found)
 
 
 def test_a_lease_has_one_holder_until_it_is_given_back(url: str) -> None:

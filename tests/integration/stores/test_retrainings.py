@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from churn.domain.errors import UserError
 from churn.stores import retrainings
-from churn.stores.database import migrate
 from churn.stores.retrainings import Result, Retraining
 
 MARCH = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -22,13 +20,6 @@ DRIFTED = Retraining(
     model="shop", as_of=APRIL, run="r2", version=3, retrain=True, because="spend has drifted", since=MARCH,
     outcome="running",
 )  # fmt: skip
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    found = f"sqlite:///{tmp_path}/churn.db" if request.param == "sqlite" else request.getfixturevalue("database_url")
-    migrate(found)
-    return str(found)
 
 
 def test_a_decision_comes_back_as_it_was_written(url: str) -> None:
