@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     done = churn.train(data, "--param", "candidates=xgboost,logistic-regression")
     assert done.code == 0, done.err
     return Trained(churn, data, done)
+
+
+@pytest.fixture
+def home(trained: Trained, tmp_path: Path) -> Churn:
+    """A copy of a home with a champion: what a run leaves there is nobody else's."""
+    shutil.copytree(trained.churn.home, tmp_path / "home", ignore=shutil.ignore_patterns("runs", "reports"))
+    for document in (tmp_path / "home/traffic").glob("*.yaml"):
+        document.write_text(document.read_text().replace(str(trained.churn.home), str(tmp_path / "home")))
+    return replace(trained.churn, home=tmp_path / "home")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ import pytest
 
 from tests.e2e.conftest import Churn, Done, Trained, customers, rows
 
-pytestmark = pytest.mark.xdist_group("trained")
-
 Table = list[list[str]]
 CONTRACT = Path(__file__).resolve().parents[2] / "feature_repo/contracts/telco.yaml"
 

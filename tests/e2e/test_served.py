@@ -16,8 +16,6 @@ from local import client
 from tests.e2e.conftest import ROOT, Churn, Trained, rows
 from tests.servers import free_port
 
-pytestmark = pytest.mark.xdist_group("trained")
-
 
 class Serving:
     """`churn serve` on a trained home."""

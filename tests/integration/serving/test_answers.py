@@ -23,8 +23,6 @@ from serving.stock import InferInput, InferRequest, InferResponse, grpc_predict_
 from tests import bundles
 from tests.predictors import Predictor
 
-pytestmark = pytest.mark.xdist_group("predictor")
-
 ANN, BOB = bundles.CUSTOMER, {**bundles.CUSTOMER, "plan": "plus", "visits": 30, "spend": 900.125, "rating": 1.5}
 
 QUESTIONS: dict[str, list[dict[str, Any]]] = {

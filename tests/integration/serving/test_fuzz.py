@@ -19,8 +19,6 @@ from serving.v2_body import LENGTH_HEADER
 from tests import bundles
 from tests.predictors import ROOT, Predictor
 
-pytestmark = pytest.mark.xdist_group("predictor")
-
 PREDICT, EXPLAIN, INFER = "/v1/models/shop:predict", "/v1/models/shop:explain", "/v2/models/shop/infer"
 SECRETS = (
     b"Traceback",

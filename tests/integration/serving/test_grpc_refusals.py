@@ -13,8 +13,6 @@ from serving.stock import grpc_predict_v2_pb2_grpc
 from tests.predictors import Predictor
 from tests.tensors import tensor, tensors
 
-pytestmark = pytest.mark.xdist_group("predictor")
-
 
 @pytest.fixture(scope="module")
 def stub(predictor: Predictor) -> Iterator[Any]:

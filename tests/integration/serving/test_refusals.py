@@ -14,8 +14,6 @@ from tests import bundles
 from tests.predictors import Predictor
 from tests.tensors import tensor, tensors
 
-pytestmark = pytest.mark.xdist_group("predictor")
-
 ANN = bundles.CUSTOMER
 NOT_SHAPED = "is not what it should be: "
 

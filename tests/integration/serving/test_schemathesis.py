@@ -20,8 +20,6 @@ from serving.access import keys
 from tests import bundles
 from tests.predictors import Predictor, running
 
-pytestmark = pytest.mark.xdist_group("schemathesis")
-
 CONFIGURATION = """
 [phases.stateful]
 enabled = false  # nothing is made that could be asked for again: no answer leads to another request

@@ -18,7 +18,6 @@ CPU_SECONDS = 30
 
 pytestmark = [
     pytest.mark.skipif(SAMPLE is None, reason="no IBM Telco sample: set CHURN_TELCO_CSV to its path"),
-    pytest.mark.xdist_group("telco-sample"),
 ]
 
 

@@ -25,8 +25,6 @@ from tests.integration.train.conftest import Case
 from tests.training import FOREST, LIGHTGBM, LOGISTIC, XGBOOST
 
 STACK = Candidate(name="stack", ensemble="stack", members=("xgboost", "logistic", "forest"))
-pytestmark = pytest.mark.xdist_group("train-step")
-
 SIX = {"calibration", "confusion", "importances", "precision_recall", "profit", "roc"}
 
 

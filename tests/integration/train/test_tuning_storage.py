@@ -21,8 +21,6 @@ from tests import training
 from tests.servers import postgres_server
 from tests.unit.components.train.test_tuning import trials, tune
 
-pytestmark = pytest.mark.xdist_group("tuning-storage")
-
 
 @pytest.fixture(autouse=True)
 def steady() -> Iterator[None]:
