@@ -16,9 +16,7 @@ SAMPLE = training.sample_file()
 CPU_SECONDS = 30
 """On two cores at work this is less than 25 s of a person's time."""
 
-pytestmark = [
-    pytest.mark.skipif(SAMPLE is None, reason="no IBM Telco sample: set CHURN_TELCO_CSV to its path"),
-]
+pytestmark = pytest.mark.skipif(SAMPLE is None, reason="no IBM Telco sample: set CHURN_TELCO_CSV to its path")
 
 
 @pytest.fixture(scope="module")
