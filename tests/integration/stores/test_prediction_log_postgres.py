@@ -311,6 +311,17 @@ def test_an_erased_customer_does_not_come_back_from_a_spool(url: str, spool: Pat
     assert found == [("request-1", 1), ("served anew", 0)]
 
 
+@pytest.mark.parametrize(("seconds", "there"), [(-0.000001, 0), (0.0, 0), (0.000001, 1), (1.0, 1), (3600.0, 1)])
+def test_who_was_erased_is_kept_out_to_the_microsecond(url: str, seconds: float, there: int) -> None:
+    ask(url, "INSERT INTO prediction_erasures VALUES ('eeeeeeeeeeeeeeee', '2026-08-01 00:00:00.5+00')")
+    ours = record(at=AUGUST.timestamp() + 0.5 + seconds, customers=[b"e" * 16])
+    database = sink(url)
+    database.insert(Batch([ours], {LAYOUT.digest: LAYOUT}, 1))
+    database.close()
+
+    assert ask(url, "SELECT count(*) FROM predictions") == [(there,)]
+
+
 def test_a_connection_that_the_server_ends_is_made_again(url: str, spool: Path) -> None:
     ours = log(url, spool)
     ours.append(record())
