@@ -38,7 +38,7 @@ _COMMON = (
 )
 _FEAST = (  # prometheus_client first: after Feast it would count in files
     *("prometheus_client", "sqlalchemy.orm", "alembic.migration", "psycopg2", "jinja2"),
-    *("ibis", "ibis.backends.sql.compilers", "feast", "feast.infra.registry.registry"),
+    *("ibis", "ibis.backends.sql.compilers", "feature_repo.quiet"),
 )
 _MODULES: Mapping[Role, Sequence[str]] = {
     "data-processing": (*_COMMON, "pandera.pandas", *_FEAST, "minio"),

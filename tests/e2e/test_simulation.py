@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,12 @@ def test_a_bug_in_the_data_raises_an_alarm_contacts_nobody_and_is_never_trained_
 def test_a_year_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
     out = tmp_path / "year"
     command = [sys.executable, "-m", "local.main", "simulate", "--scenario", "quiet", "--out", str(out), "--json"]
-    process = subprocess.Popen([*command, "--customers", "2000", "--executor", "direct"], stdout=subprocess.PIPE)
+    interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in the background ignore it
+    process = subprocess.Popen(
+        [*command, "--customers", "2000", "--executor", "direct"],
+        stdout=subprocess.PIPE,
+        preexec_fn=interruptible,  # noqa: PLW1509 - it calls no more than the system
+    )
     deadline = time.monotonic() + 60
     while not (out / "home" / "simulation" / "history.parquet").exists():
         assert time.monotonic() < deadline

@@ -119,6 +119,7 @@ def answering(body: bytes, status: int = 200, pause_s: float = 0.0, **headers: s
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             came.append(self.headers.get("Authorization", ""))
+            self.rfile.read(int(self.headers["Content-Length"]))  # what is left unread resets the connection
             time.sleep(pause_s)
             self.send_response(status)
             for name, value in headers.items():

@@ -412,7 +412,7 @@ def test_tls_is_for_both_protocols_and_certificates_are_renewed(
         CHURN_TLS_CERTIFICATE=certificate,
         CHURN_TLS_KEY=key,
     ) as served:
-        assert "serves at https://0.0.0.0" in served.said()
+        served.wait_for(lambda: "serves at https://0.0.0.0" in served.said())
         reply = served.predict(ANN)
         assert reply.status == 200
         assert reply.headers["strict-transport-security"] == "max-age=31536000"
