@@ -6,7 +6,7 @@ design.onnx       columns -> design float32 (n, m), fault bool (n, d); for what 
 booster.ubj|txt   the native booster of XGBoost or LightGBM, where the model is one, without rounds it does not use
 trees.npy         the trees of a model that is a sum of such, to explain it
 contract.yaml     as trained
-reference.parquet features and predictions of rows the model was judged on, for drift; no key
+reference.parquet features of rows the model was judged on, for drift, and its predictions of those held out; no key
 example.json      a few rows and the probabilities the graph must give for them
 bundle.json       everything else, and the SHA-256 of each file above; its own SHA-256 is the bundle's digest
 """

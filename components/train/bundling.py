@@ -21,7 +21,7 @@ from components.train import trees
 from components.train.data import TrainingSet
 from components.train.fitting import Model
 from components.train.linear import linear
-from feature_repo import frozen
+from feature_repo import frozen, names
 
 REFERENCE_ROWS = 10_000
 EXAMPLE_ROWS = 5
@@ -117,14 +117,23 @@ def _write_trees(folder: Path, model: Model, data: TrainingSet) -> None:
 
 
 def _write_reference(folder: Path, model: Model, data: TrainingSet) -> None:
-    """Features and out-of-fold predictions of a sample fixed by the keys' hashes, without the keys."""
-    oof = model.chosen.oof
-    judged = np.nonzero(~np.isnan(oof))[0]
-    place = unit_hash(data.keys.take(data.development[judged]), _SALT)
-    rows = np.sort(judged[np.argsort(place, kind="stable")[:REFERENCE_ROWS]])
-    features = data.table.select(data.contract.features).take(data.development[rows])
-    table = features.append_column("probability", pa.array(oof[rows]))
-    pq.write_table(table, folder / "reference.parquet", compression="zstd")
+    """Features of a sample fixed by the keys' hashes, without the keys; held-out rows first, with the model's answers.
+
+    Of rows it has learned from these are null, and no out-of-fold ones either: other models gave those, and the
+    difference between them and this one would look like drift."""
+    judged = data.development[~np.isnan(model.chosen.oof)]
+    times = data.table[names.EVENT_TIMESTAMP].to_numpy()
+    held = np.nonzero(data.holdout & (times >= times[judged].min()))[0]
+    rows = np.concatenate([_by_hash(held, data), _by_hash(judged, data)])[:REFERENCE_ROWS]
+    answer = np.where(data.holdout[rows], model.predict(data.features[rows]), np.nan)
+    order = np.argsort(rows)
+    table = data.table.select(data.contract.features).take(rows[order])
+    answers = pa.array(answer[order], mask=np.isnan(answer[order]))
+    pq.write_table(table.append_column("probability", answers), folder / "reference.parquet", compression="zstd")
+
+
+def _by_hash(rows: npt.NDArray[np.int64], data: TrainingSet) -> npt.NDArray[np.int64]:
+    return rows[np.argsort(unit_hash(data.keys.take(rows), _SALT), kind="stable")]
 
 
 def _write_example(folder: Path, model: Model, data: TrainingSet) -> None:

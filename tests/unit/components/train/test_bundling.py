@@ -58,16 +58,17 @@ def test_a_bundle_knows_where_it_comes_from(written: bundle.Bundle, model: Model
     assert len(manifest.origins) == len(manifest.design) == len(set(manifest.design))
 
 
-def test_the_reference_holds_features_and_out_of_fold_predictions_but_no_key(
+def test_the_reference_holds_features_and_no_key_and_what_the_model_says_of_rows_it_has_not_learned_from(
     written: bundle.Bundle, model: Model, data: TrainingSet
 ) -> None:
     reference = pq.read_table(written.folder / "reference.parquet")
     assert reference.column_names == [*data.contract.features, "probability"]
-    assert reference.num_rows == len(data.development)
-    assert np.array_equal(reference["probability"].to_numpy(), model.chosen.oof)
-    assert reference.drop_columns(["probability"]).equals(
-        data.table.select(data.contract.features).take(data.development).combine_chunks()
-    )
+    assert reference.num_rows == len(data.y)
+    assert reference.drop_columns(["probability"]).equals(data.table.select(data.contract.features).combine_chunks())
+    answered = reference["probability"].is_valid().to_numpy(zero_copy_only=False)
+    assert np.array_equal(answered, data.holdout)
+    graph = written.predict(data.columns[data.holdout])
+    assert np.allclose(reference["probability"].to_numpy()[answered], graph, rtol=0, atol=1e-6)
 
 
 def test_no_customer_can_be_told_from_the_reference_or_the_example(written: bundle.Bundle, data: TrainingSet) -> None:
