@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - it is run by hand, to be read
 """Many simulated years: `make bench-simulation`, or BENCH="--scenario quiet --seeds 3".
 
-A year takes some minutes on two cores, all of them some hours; what is done stands in `--out`, a JSON a year, and is
+A year takes some two minutes on two cores, all of them an hour; what is done stands in `--out`, a JSON a year, and is
 not done again. Steps are called in one process (`--executor direct`); `--executor kfp` runs them through KFP."""
 
 from __future__ import annotations
