@@ -273,13 +273,14 @@ def calls():
 
 
 @pytest.mark.parametrize("role", list(LAST))
-def test_a_role_loads_its_libraries_and_neither_a_thread_nor_this_projects_code(tmp_path: Path, role: Role) -> None:
+def test_a_role_loads_its_libraries_and_neither_a_thread_nor_a_component(tmp_path: Path, role: Role) -> None:
     found = warmed(tmp_path, role)
 
     assert found["forked"]
     assert {*found["threads"]} <= {"python", "jemalloc_bg_thd"}  # the latter sees to forks itself
     assert found["threads"].count("python") == 1, "OpenBLAS ends its own before a fork"
-    top = {module.partition(".")[0] for module in found["modules"]}
+    loaded = {*found["modules"]} - {"feature_repo", "feature_repo.quiet"}  # how Feast is imported
+    top = {module.partition(".")[0] for module in loaded}
     assert not top & {"churn", "components", "feature_repo", "pipelines", "duckdb", "onnxruntime"}
     assert found["handlers"] == ["StreamHandler"]  # KFP's
     assert "always" not in found["filters"], "Feast would show all warnings"
