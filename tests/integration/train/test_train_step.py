@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -129,16 +130,30 @@ def test_training_again_elsewhere_gives_the_same_bundle_and_the_same_scores(
     assert again.scored.equals(case.scored)
 
 
-def test_nothing_is_learned_from_the_hold_out(trained: Trained, case: Case, tmp_path: Path) -> None:
-    """Other outcomes and other charges of every customer in it, and the bundle is the same."""
+@pytest.mark.parametrize(
+    ("changes", "differ"),
+    [
+        ({"churn": lambda outcome: pc.subtract(1, outcome)}, set()),
+        ({"monthly_charges": lambda charges: pc.multiply(charges, 3.0)}, {"reference.parquet"}),
+    ],
+    ids=["outcomes", "charges"],
+)
+def test_nothing_is_learned_from_the_hold_out(
+    trained: Trained, case: Case, tmp_path: Path, changes: dict[str, Any], differ: set[str]
+) -> None:
+    """Other outcomes of every customer in it, and the bundle is the same; other charges, and it is but for the sample
+    of features that drift is judged against."""
     valid = customers(case.contract)
     held = pa.array(partition.holdout(valid["customer_id"], 0.15))
-    changes = {"churn": pc.subtract(1, valid["churn"]), "monthly_charges": pc.multiply(valid["monthly_charges"], 3.0)}
-    for name, values in changes.items():
-        position = valid.column_names.index(name)
-        valid = valid.set_column(position, name, pc.if_else(held, values, valid[name]))
+    for name, changed in changes.items():
+        values = pc.if_else(held, changed(valid[name]), valid[name])
+        valid = valid.set_column(valid.column_names.index(name), name, values)
     other = Case.of(case.contract, valid, tmp_path)
-    assert other.train().digest == trained.digest
+    found = other.train()
+    files, before = (bundle.load(of.artifacts.bundle, one.digest).manifest.files
+                     for of, one in ((other, found), (case, trained)))  # fmt: skip
+    assert {name for name in files if files[name] != before[name]} == differ
+    assert (found.digest == trained.digest) == (not differ)
     assert not other.scored.equals(case.scored)
 
 
