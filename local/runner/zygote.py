@@ -6,7 +6,8 @@
 
 It loads one library after another and forks in between, so that no step waits for more than one import. Only libraries
 are loaded, none that starts a thread or opens a file, and of this project only how Feast is imported: a component that
-was edited is read anew. Standard library only, for it runs in every role. Under a guard of its own: it ends when the runner does.
+was edited is read anew. Standard library only, for it runs in every role. Under a guard of its own: it ends when the
+runner does.
 """
 
 import contextlib
