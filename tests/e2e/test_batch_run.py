@@ -93,12 +93,13 @@ def test_killed_in_any_step_the_rerun_finishes_the_rest_and_gives_the_same_bytes
     run(other, table)
     expected = appeared(other)
 
+    command = ("run", "batch", "--data", table, "--as-of", DAY, "--shards", "3", "--json")
     for step in ("plan-batch", "score", "close-batch"):
-        _kill_in(home, table, step)
+        kill_in(home, command, f"*/logs/**/{step}.log")
         complete = any(name.endswith("_manifest.json") for name in _files(home))
         assert not complete or (step == "close-batch" and appeared(home) == expected), f"killed in {step}"
-    kept = {path.name: path.stat().st_mtime_ns for path in (home.home / "objects/batch").rglob("shard-*.json")}
-    assert kept, "shards that were done before the kill"
+    shards = list((home.home / "objects/batch").rglob("shard-*.json"))
+    assert shards or complete, "what was done before the last kill is there, unless it was all done"
     run(home, table)
     assert appeared(home) == expected
     run(home, table)
@@ -108,8 +109,3 @@ def test_killed_in_any_step_the_rerun_finishes_the_rest_and_gives_the_same_bytes
 def _files(home: Churn) -> list[str]:
     folder = home.home / "objects/scores"
     return [path.name for path in folder.rglob("*")] if folder.exists() else []
-
-
-def _kill_in(home: Churn, table: Path, step: str) -> None:
-    """Starts a run, and kills it with all its children as soon as the step has started to work."""
-    kill_in(home, ("run", "batch", "--data", table, "--as-of", DAY, "--shards", "3", "--json"), f"*/logs/**/{step}.log")
