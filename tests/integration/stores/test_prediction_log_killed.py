@@ -260,7 +260,7 @@ def test_a_database_that_goes_and_comes_back_gets_all_in_order(database_url: str
 
     connection = psycopg2.connect(database_url)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT request_id FROM predictions ORDER BY ctid")
+        cursor.execute("SELECT request_id FROM predictions ORDER BY xmin::text::bigint, request_id")
         assert [name for (name,) in cursor.fetchall()] == [f"{number:05d}" for number in range(sent)]
     connection.close()
     assert ours.status().lost_rows == 0
