@@ -9,7 +9,7 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
+from io import BufferedIOBase
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -101,14 +101,13 @@ class PostgresSink:
             raise Refused(type(error).__name__) from None
 
     def _insert(self, connection: Connection, batch: Batch) -> None:
-        data = copy_data(batch.records)
         with connection.cursor() as cursor:
             self._ensure_months(cursor, batch)
             connection.commit()
             known = self._add_layouts(cursor, batch)
-            if not (_is_plain(batch) and _copied_straight(cursor, batch, data)):
+            if not (_is_plain(batch) and _copied_straight(cursor, batch)):
                 cursor.execute(_STAGE)
-                _copy(cursor, "incoming_predictions", data)
+                _copy(cursor, "incoming_predictions", batch)
                 cursor.execute(_INSERT)
         connection.commit()
         self._layouts |= known
@@ -154,7 +153,7 @@ def _is_plain(batch: Batch) -> bool:
     return all(record.customers is None or None not in record.customers for record in batch.records)
 
 
-def _copied_straight(cursor: Cursor, batch: Batch, data: bytes) -> bool:
+def _copied_straight(cursor: Cursor, batch: Batch) -> bool:
     """Whether the rows are in the log now: not where any is there already, nor where anybody was erased since."""
     import psycopg2
 
@@ -166,15 +165,39 @@ def _copied_straight(cursor: Cursor, batch: Batch, data: bytes) -> bool:
         return False
     cursor.execute("SAVEPOINT straight")
     try:
-        _copy(cursor, "predictions", data)
+        _copy(cursor, "predictions", batch)
     except psycopg2.errors.UniqueViolation:  # an earlier try came through after all
         cursor.execute("ROLLBACK TO SAVEPOINT straight")
         return False
     return True
 
 
-def _copy(cursor: Cursor, table: str, data: bytes) -> None:
-    cursor.copy_expert(_COPY.format(table), BytesIO(data), size=1 << 18)
+def _copy(cursor: Cursor, table: str, batch: Batch) -> None:
+    import psycopg2
+
+    data = _Readable(copy_data(batch.records))
+    try:
+        cursor.copy_expert(_COPY.format(table), data)
+    except psycopg2.Error:
+        if data.fault is not None:
+            raise data.fault from None
+        raise
+
+
+class _Readable(BufferedIOBase):
+    """Parts as the driver wants them. What goes wrong in making one is kept: the driver would blame the database."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self.fault: Exception | None = None
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        """The next part, of whatever size; nothing at the end."""
+        try:
+            return next(self._parts, b"")
+        except Exception as error:
+            self.fault = error
+            raise
 
 
 def _utc(at: int) -> dt.datetime:

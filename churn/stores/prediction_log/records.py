@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,9 @@ FLUSH_S = 0.1
 """With `batched`, what was answered in the last so many seconds before a `kill -9` may be lost; no more."""
 
 ID_BYTES = 16
+
+_RANDOM = 0x0FFF_3FFF_FFFF_FFFF_FFFF
+_VERSION_7 = 0x7000_8000_0000_0000_0000
 
 
 class Logged(msgspec.Struct, array_like=True, gc=False):
@@ -123,5 +127,8 @@ class LogStatus(msgspec.Struct, frozen=True):
 
 
 def new_record() -> bytes:
-    """A fresh record id."""
-    return os.urandom(ID_BYTES)
+    """A fresh record id: a UUID of version 7 (RFC 9562), so that what is logged together stands together in an index.
+
+    Its last eight bytes are as good as random."""
+    number = int.from_bytes(os.urandom(10), "big") & _RANDOM | _VERSION_7
+    return (time.time_ns() // 1_000_000 << 80 | number).to_bytes(ID_BYTES, "big")

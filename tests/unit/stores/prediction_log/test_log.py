@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from churn.domain.encoding import encode
 from churn.domain.synthetic.population import Population
 from churn.stores.database import migrate
 from churn.stores.prediction_log.reading import Query, read
+from churn.stores.prediction_log.records import new_record
 from churn.stores.settings import Settings
 from feature_repo import contracts
 from tests.unit.stores.prediction_log.samples import LAYOUT, NAN, log, matrix, record
@@ -32,6 +34,17 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"
+
+
+def test_records_are_uuids_in_the_order_of_their_time() -> None:
+    before = time.time_ns() // 1_000_000
+    made = [uuid.UUID(bytes=new_record()) for _ in range(10_000)]
+    milliseconds = [one.int >> 80 for one in made]
+
+    assert {(one.version, one.variant) for one in made} == {(7, uuid.RFC_4122)}
+    assert len({one.int & (1 << 62) - 1 for one in made}) == 10_000
+    assert milliseconds == sorted(milliseconds)
+    assert before <= milliseconds[0] <= milliseconds[-1] <= time.time_ns() // 1_000_000
 
 
 def _rows(url: str, **query: object) -> list[dict[str, object]]:
