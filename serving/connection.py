@@ -12,6 +12,7 @@ import termios
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -29,6 +30,9 @@ _PROGRESS = 64 * 1024
 
 _GOODBYE_S = 1.0
 """While the server leaves, that clock is faster."""
+
+
+_OFFERS = (b"upgrade", b"http2-settings")
 
 
 class _TooLargeError(Exception):
@@ -50,6 +54,8 @@ class Connection(HttpToolsProtocol):
         self._unread: asyncio.TimerHandle | None = None
         self._left = 0
         self._leaving = False
+        self._read = self._again = b""
+        self._protocol_offered = False
 
     @staticmethod
     def refused(status: int) -> None:
@@ -72,7 +78,10 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """The next part of a request: whole at once in most cases, so that no clock is ever started."""
         self._received += len(data)
-        super().data_received(data)
+        while data and not self.transport.is_closing():
+            self._read, self._again = data, b""
+            super().data_received(data)
+            data = self._again
         if self.transport.is_closing():
             return
         if not self._arriving:
@@ -102,6 +111,9 @@ class Connection(HttpToolsProtocol):
         """The body comes next. Headers that came at once, with part of it, are measured by themselves."""
         if self._received > _MOST_BESIDE and self._size_of_headers() > _MOST_BESIDE:
             raise _TooLargeError
+        self._protocol_offered = self.parser.should_upgrade()
+        if self._protocol_offered:  # the parser ends here; it begins anew in `_unsupported_upgrade_warning`
+            return
         self._in_headers = False
         self._received = self._trailers = 0
         super().on_headers_complete()
@@ -113,6 +125,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All is there."""
+        if self._protocol_offered:
+            return
         self._arriving = False
         self._older = True
         self._received = 0
@@ -155,6 +169,21 @@ class Connection(HttpToolsProtocol):
             self._refuse_headers()
         else:
             self._refuse(_refusal(HTTPStatus.BAD_REQUEST, "malformed", "this is not HTTP/1.1"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A client offers another protocol, as Java's does with HTTP/2: the request is read again without the offer,
+        which a server may ignore (RFC 9110, 7.8). The parser has ended with its headers, and would take its body for
+        the next request."""
+        offer = sys.exception()
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT" or not isinstance(offer, httptools.HttpParserUpgrade):
+            self._refuse(_refusal(HTTPStatus.NOT_IMPLEMENTED, "not_supported", "this is no proxy"))
+            return
+        kept = [b"%b: %b\r\n" % header for header in self.headers if header[0] not in _OFFERS]
+        head = b"".join([b"%b %b HTTP/%b\r\n" % (method, self.url, version), *kept, b"\r\n"])
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._again = head + self._read[offer.args[0] :]
 
     def _between(self) -> None:
         """A request is there; or bytes came that begin none, and with them went the time that uvicorn had set."""

@@ -43,20 +43,22 @@ class Processes:
         self._lock = threading.Lock()
         self._live: set[_Process] = set()
         self._stopped = False
+        self._ahead: Collection[str] = ()
 
     def kfp_runner(self) -> Any:
         return kfp_local.SubprocessRunner(use_venv=False)
 
     def check(self, images: Collection[str]) -> None:
         self._environments.check(role_of(image) for image in images)
-        for image in images if _FORKS else ():
-            INTERPRETERS.warm(self._where(image, {}))  # all at once: they load while the first steps run
+        self._ahead = images if _FORKS else ()
 
     def execute(self, task: Task, log: BinaryIO) -> int:
         where = self._where(task.image, task.environment)
         for start in (_forked, _Fresh):
             with _scratch() as scratch:
                 status = self._attend(task, partial(start, task, where, scratch, log))
+            if status == 0:
+                self._look_ahead()
             if status is not None:
                 return status
         raise RuntimeError(f"{task.name} could not be started")
@@ -67,6 +69,13 @@ class Processes:
             for process in tuple(self._live):
                 process.end()
         INTERPRETERS.close()
+
+    def _look_ahead(self) -> None:
+        """All that steps to come need is loaded beside them once one has ended well; most of what is wrong with a run's
+        input its first step meets, and then nothing was loaded in vain."""
+        ahead, self._ahead = self._ahead, ()
+        for image in ahead:
+            INTERPRETERS.warm(self._where(image, {}))
 
     def _attend(self, task: Task, start: Callable[[], _Process | None]) -> int | None:
         with self._lock:  # a step is either seen by stop() or never starts
