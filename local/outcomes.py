@@ -50,8 +50,9 @@ def load(address: str, contract: str = "telco", model: str = "", as_of: str = ""
     """Loads the outcomes at an address: a CSV or Parquet file, `s3://`, or `postgresql://`, as a training run reads.
 
     The table has the customer's key, `known_until` (or `outcome_date`), and `left_at`, empty for who has not left, or
-    the contract's target: then a leaver has left by `known_until`. A row that cannot be is set aside and counted.
-    Raises UserError for a table without these columns or without one good row, and when the database is away."""
+    the contract's target: then a leaver has left by `known_until`, and nobody knows when. A row that cannot be is set
+    aside and counted. Raises UserError for a table without these columns or without one good row, and when the database
+    is away."""
     settings = Settings.load().prepare()
     terms = contracts.resolve(settings, contract, model)
     if terms.key is None:
@@ -99,7 +100,8 @@ class _Reader:
             good = pc.and_not(good, found)
         self.rows += table.num_rows
         pseudonyms = pa.array(self._names.pseudonyms(customer.to_pylist()), pa.binary())
-        return pa.table([pseudonyms, left, known], schema=outcomes.GIVEN).filter(good)
+        by = pa.repeat(pa.scalar(LEFT_AT not in table.column_names), table.num_rows)
+        return pa.table([pseudonyms, left, known, by], schema=outcomes.GIVEN).filter(good)
 
     def _count(self, problem: str, found: pa.Array) -> None:
         count = pc.sum(found).as_py() or 0

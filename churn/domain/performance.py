@@ -29,6 +29,7 @@ FEWEST = 200
 LATEST_DAYS = 28
 """How many days of predictions `latest` looks at."""
 _FEWEST_OF_A_KIND = 20
+_MOST_UNDATED = 0.1
 _LARGEST = 20_000
 _DRAWS = 200
 
@@ -42,7 +43,7 @@ class Predictions:
     probability: Vector
     contacted: Mask
     left_at: Times
-    known_until: Times
+    stayed_until: Times
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -96,30 +97,39 @@ def times(values: pa.Array | pa.ChunkedArray) -> Times:
 
 def states(predictions: Predictions, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:
     """`LEAVER`, `STAYER` or `PENDING` (n,) of each prediction, as of a time."""
-    return fates(predictions.at, predictions.left_at, predictions.known_until, horizon_days, as_of)
+    return fates(predictions.at, predictions.left_at, predictions.stayed_until, horizon_days, as_of)
 
 
-def fates(at: Times, left_at: Times, known_until: Times, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:
+def fates(at: Times, left_at: Times, stayed_until: Times, horizon_days: int, as_of: int) -> npt.NDArray[np.int8]:
     """`LEAVER`, `STAYER` or `PENDING` (n,), as of a time, of who was asked about `at`.
 
-    A leaver left after the prediction and within the horizon; a stayer is known to be none, for the whole horizon. A
+    A leaver left after the prediction and within the horizon; a stayer is known to have stayed for the whole horizon. A
     leaver too is pending until the horizon has passed: otherwise those who leave at once would be judged first. Who had
     left before, or at the same time, is neither, and stays pending: nobody stayed, and a date without a time may be of
-    the same day. And nobody is judged whose horizon ends after the last time that anybody is known to have stayed."""
-    as_of = min(as_of, known_up_to(left_at, known_until))
+    the same day. And nobody is judged whose horizon ends after the last time that anybody is known to have stayed.
+
+    Who left between `stayed_until` and `left_at`, and the horizon ends in between, stays pending too; and where these
+    are more than a tenth of a day's leavers, so does everybody who was asked about that day, or most who are judged
+    would have stayed."""
+    as_of = min(as_of, known_up_to(left_at, stayed_until))
     end = at + horizon_days * DAY_US
     left = (left_at > at) & (left_at <= end)
     gone = (left_at != UNKNOWN) & (left_at <= at)
-    stayed = ~left & ~gone & (known_until >= end)
+    stayed = ~left & ~gone & (stayed_until >= end)
+    undated = ~stayed & (left_at > end)
+    if undated.any():
+        day = np.unique(at // DAY_US, return_inverse=True)[1]
+        vague = np.bincount(day, undated) > _MOST_UNDATED * np.bincount(day, undated | left)
+        left, stayed = left & ~vague[day], stayed & ~vague[day]
     found = np.full(len(end), PENDING, np.int8)
     found[left & (end <= as_of)] = LEAVER
     found[stayed & (end <= as_of)] = STAYER
     return found
 
 
-def known_up_to(left_at: Times, known_until: Times) -> int:
+def known_up_to(left_at: Times, stayed_until: Times) -> int:
     """Up to when stayers are known to have stayed. Later only leavers are known: of those alone, everybody leaves."""
-    return int(known_until[left_at == UNKNOWN].max(initial=UNKNOWN))
+    return int(stayed_until[left_at == UNKNOWN].max(initial=UNKNOWN))
 
 
 def weeks(at: Times) -> Times:

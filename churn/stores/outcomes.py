@@ -2,7 +2,11 @@
 
 Customers stand under the pseudonyms of the prediction log. The same outcome again changes nothing; one that is known
 for as long or longer takes the place of the former, which goes to the history; one that is known for less long is an
-old one that comes late, and changes nothing. A file is loaded in one transaction: all of it, or nothing."""
+old one that comes late, and changes nothing. A file is loaded in one transaction: all of it, or nothing.
+
+Of a leaver it may be known only by when they have left: between the time until which they are known to have stayed, if
+any is, and that one. Whoever has such an outcome keeps a date of leaving that is known already, and how long they had
+stayed."""
 
 # ruff: noqa: S608 - values are parameters; names are this module's
 from __future__ import annotations
@@ -25,9 +29,15 @@ GIVEN = pa.schema(
         ("customer", pa.binary()),
         ("left_at", pa.timestamp("us", tz="UTC")),
         ("known_until", pa.timestamp("us", tz="UTC")),
+        ("left_by", pa.bool_()),
     ]
 )
-"""What `load` takes of each customer, and `read` gives; `left_at` is null for who has not left."""
+"""What `load` takes of each customer; `left_at` is null for who has not left, and the latest it can be if `left_by`."""
+
+KNOWN = pa.schema([*list(GIVEN)[:3], pa.field("stayed_until", pa.timestamp("us", tz="UTC"))])
+"""What `read` gives; `stayed_until` is null where nobody knows for how long a leaver had stayed."""
+
+_COLUMNS = ", ".join(KNOWN.names)
 
 _LOCK_S = 60.0
 _ROWS = 20_000
@@ -54,32 +64,42 @@ def load(url: str, model: str, batches: Iterable[pa.Table], now: dt.datetime) ->
     with _opened(url, write=True) as database:
         database.begin(model)
         for batch in batches:
-            database.stage(batch.cast(GIVEN))
+            database.stage(_staged(batch.cast(GIVEN)))
         return _merged(database, model, database.moment(now))
 
 
 def read(url: str, model: str) -> pa.Table:
-    """All outcomes of a model's customers, a table of `GIVEN`.
+    """All outcomes of a model's customers, a table of `KNOWN`.
 
     Raises UserError when the database is away or has no such table yet."""
     with _opened(url, write=False) as database:
-        found = database.read(
-            f"SELECT customer, left_at, known_until FROM outcomes WHERE model = {database.mark}", model
-        )
+        found = database.read(f"SELECT {_COLUMNS} FROM outcomes WHERE model = {database.mark}", model)
         chunks = [_table(rows) for rows in found]
-    return pa.concat_tables([GIVEN.empty_table(), *chunks])
+    return pa.concat_tables([KNOWN.empty_table(), *chunks])
 
 
 def met(customers: pa.ChunkedArray, known: pa.Table) -> pa.Table:
-    """What is known of each of the customers (n,), of what `read` gave: `left_at` and `known_until`, null where nothing
-    is."""
+    """What is known of each of the customers (n,), of what `read` gave: `left_at` and `stayed_until`, or null."""
     at = pc.index_in(customers.combine_chunks().cast(pa.binary()), known["customer"].combine_chunks().cast(pa.binary()))
-    return pa.table({name: known[name].combine_chunks().take(at) for name in ("left_at", "known_until")})
+    return pa.table({name: known[name].combine_chunks().take(at) for name in ("left_at", "stayed_until")})
+
+
+def _staged(batch: pa.Table) -> pa.Table:
+    """Outcomes as they are stored, with `left_by` behind."""
+    left, known = batch["left_at"], batch["known_until"]
+    by = pc.and_(pc.is_valid(left), pc.fill_null(batch["left_by"], fill_value=False))
+    stayed = pc.if_else(by, pa.scalar(None, known.type), pc.coalesce(left, known))
+    return pa.table([batch["customer"], left, known, stayed, by], names=[*KNOWN.names, "left_by"])
 
 
 def _merged(database: _Database, model: str, now: Any) -> Loaded:
     """The staged outcomes merged into the table. Each statement looks at the table as the one before has left it."""
     mark = database.mark
+    database.change(
+        "UPDATE incoming_outcomes SET stayed_until = (SELECT max(j.known_until) FROM incoming_outcomes j WHERE "
+        "j.customer = incoming_outcomes.customer AND j.left_at IS NULL AND j.known_until < incoming_outcomes.left_at) "
+        "WHERE stayed_until IS NULL"
+    )
     customers = database.settle()
     erased = database.change(
         "DELETE FROM incoming_outcomes WHERE EXISTS (SELECT 1 FROM prediction_erasures e "
@@ -89,21 +109,32 @@ def _merged(database: _Database, model: str, now: Any) -> Loaded:
         "SELECT count(*) FROM incoming_outcomes i WHERE NOT EXISTS "
         f"(SELECT 1 FROM predictions p WHERE p.customer = i.customer AND p.model = {mark})", model
     )  # fmt: skip
+    database.change(  # a date, or how long they had stayed, that is known already
+        "UPDATE incoming_outcomes SET left_at = coalesce(o.left_at, incoming_outcomes.left_at), "
+        "stayed_until = o.stayed_until FROM outcomes o "
+        f"WHERE o.customer = incoming_outcomes.customer AND o.model = {mark} AND incoming_outcomes.left_by "
+        "AND coalesce(o.left_at, o.stayed_until) <= incoming_outcomes.left_at "
+        "AND coalesce(o.stayed_until >= incoming_outcomes.stayed_until, incoming_outcomes.stayed_until IS NULL)", model
+    )  # fmt: skip
     met = f"FROM incoming_outcomes i JOIN outcomes o ON o.customer = i.customer AND o.model = {mark}"
-    differs = f"(i.left_at {database.differs} o.left_at OR i.known_until <> o.known_until)"
+    differs = (
+        f"(i.left_at {database.differs} o.left_at OR i.stayed_until {database.differs} o.stayed_until "
+        "OR i.known_until <> o.known_until)"
+    )
     late = database.count(f"SELECT count(*) {met} WHERE i.known_until < o.known_until", model)
     changed = database.change(
-        "INSERT INTO outcome_history (model, customer, left_at, known_until, loaded_at, replaced_at) "
-        f"SELECT o.model, o.customer, o.left_at, o.known_until, o.loaded_at, {mark} {met} "
+        f"INSERT INTO outcome_history (model, {_COLUMNS}, loaded_at, replaced_at) "
+        f"SELECT o.model, {', '.join(f'o.{name}' for name in KNOWN.names)}, o.loaded_at, {mark} {met} "
         f"WHERE i.known_until >= o.known_until AND {differs}", now, model
     )  # fmt: skip
     before = database.count(f"SELECT count(*) FROM outcomes WHERE model = {mark}", model)
     database.change(
-        "INSERT INTO outcomes (model, customer, left_at, known_until, loaded_at) "
-        f"SELECT {database.typed}, customer, left_at, known_until, {mark} FROM incoming_outcomes WHERE true "
+        f"INSERT INTO outcomes (model, {_COLUMNS}, loaded_at) "
+        f"SELECT {database.typed}, {_COLUMNS}, {mark} FROM incoming_outcomes WHERE true "
         "ON CONFLICT (model, customer) DO UPDATE SET left_at = excluded.left_at, known_until = excluded.known_until, "
-        "loaded_at = excluded.loaded_at WHERE excluded.known_until >= outcomes.known_until AND "
-        f"(excluded.left_at {database.differs} outcomes.left_at OR excluded.known_until <> outcomes.known_until)",
+        "stayed_until = excluded.stayed_until, loaded_at = excluded.loaded_at "
+        "WHERE excluded.known_until >= outcomes.known_until AND "
+        f"{differs.replace('i.', 'excluded.').replace('o.', 'outcomes.')}",
         model, now,
     )  # fmt: skip
     new = database.count(f"SELECT count(*) FROM outcomes WHERE model = {mark}", model) - before
@@ -163,18 +194,18 @@ class _Postgres(_Database):
         self._cursor.execute("SET LOCAL client_min_messages = error")
         self._cursor.execute(
             "CREATE TEMP TABLE incoming_outcomes (place bigserial, customer bytea, left_at timestamptz, "
-            "known_until timestamptz) ON COMMIT DROP"
+            "known_until timestamptz, stayed_until timestamptz, left_by boolean) ON COMMIT DROP"
         )
 
     def stage(self, batch: pa.Table) -> None:
         from io import StringIO
 
-        columns = (batch[name].to_pylist() for name in GIVEN.names)
+        columns = (batch[name].to_pylist() for name in batch.column_names)
         lines = (
-            f"\\\\x{customer.hex()}\t{left.isoformat() if left else chr(92) + 'N'}\t{known.isoformat()}\n"
-            for customer, left, known in zip(*columns, strict=True)
+            "\t".join((f"\\\\x{customer.hex()}", *(one.isoformat() if one else "\\N" for one in times), f"{by:d}\n"))
+            for customer, *times, by in zip(*columns, strict=True)
         )
-        into = "COPY incoming_outcomes (customer, left_at, known_until) FROM STDIN"
+        into = f"COPY incoming_outcomes ({_COLUMNS}, left_by) FROM STDIN"
         self._cursor.copy_expert(into, StringIO("".join(lines)))
 
     def settle(self) -> int:
@@ -201,7 +232,7 @@ class _Postgres(_Database):
         with self._connection.cursor("churn_outcomes") as cursor:
             cursor.execute(statement, values)
             while rows := cursor.fetchmany(_ROWS):
-                yield [(bytes(customer), left, known) for customer, left, known in rows]
+                yield [(bytes(customer), *times) for customer, *times in rows]
 
 
 @contextmanager
@@ -226,12 +257,13 @@ class _Sqlite(_Database):
         self._connection = connection
 
     def begin(self, model: str) -> None:  # noqa: ARG002 - one writes at a time, whatever the model
-        self._connection.execute("CREATE TEMP TABLE incoming_outcomes (customer, left_at, known_until)")
+        self._connection.execute(f"CREATE TEMP TABLE incoming_outcomes ({_COLUMNS}, left_by)")
 
     def stage(self, batch: pa.Table) -> None:
-        columns = [batch["customer"].to_pylist(), _seconds(batch["left_at"]), _seconds(batch["known_until"])]
+        times = (_seconds(batch[name]) for name in KNOWN.names[1:])
+        columns = [batch["customer"].to_pylist(), *times, batch["left_by"].to_pylist()]
         self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT INTO incoming_outcomes VALUES (?, ?, ?)", zip(*columns, strict=True))
+        self._connection.executemany("INSERT INTO incoming_outcomes VALUES (?, ?, ?, ?, ?)", zip(*columns, strict=True))
         self._connection.execute("COMMIT")
 
     def settle(self) -> int:
@@ -256,7 +288,7 @@ class _Sqlite(_Database):
     def read(self, statement: str, *values: Any) -> Iterator[list[tuple[Any, ...]]]:
         cursor = self._connection.execute(statement, values)
         while rows := cursor.fetchmany(_ROWS):
-            yield [(customer, _time(left), _time(known)) for customer, left, known in rows]
+            yield [(customer, *map(_time, times)) for customer, *times in rows]
 
 
 @contextmanager
@@ -290,4 +322,4 @@ def _time(seconds: float | None) -> dt.datetime | None:
 
 def _table(rows: list[tuple[Any, ...]]) -> pa.Table:
     columns = zip(*rows, strict=True)
-    return pa.table([pa.array(values, field.type) for values, field in zip(columns, GIVEN, strict=True)], schema=GIVEN)
+    return pa.table([pa.array(values, field.type) for values, field in zip(columns, KNOWN, strict=True)], schema=KNOWN)

@@ -72,6 +72,6 @@ def _asked(settings: Settings, contract: Contract, decision: Decision, as_of: dt
 
 def _states(rows: pa.Table, known: pa.Table, horizon_days: int, as_of: dt.datetime) -> npt.NDArray[np.int8]:
     found = outcomes.met(rows[names.ENTITY_ID], known)
-    left_at, known_until = (performance.times(found[name]) for name in ("left_at", "known_until"))
+    left_at, stayed_until = (performance.times(found[name]) for name in ("left_at", "stayed_until"))
     at = performance.times(rows[names.EVENT_TIMESTAMP])
-    return performance.fates(at, left_at, known_until, horizon_days, performance.microseconds(as_of))
+    return performance.fates(at, left_at, stayed_until, horizon_days, performance.microseconds(as_of))

@@ -149,10 +149,10 @@ def _challenger(settings: Settings, model: str) -> int | None:
 
 def _labelled(path: Path, horizon_days: int, as_of: dt.datetime) -> Labelled:
     """Of the rows that a training set would be assembled from."""
-    columns = ["predicted_at", "left_at", "known_until"]
+    columns = ["predicted_at", "left_at", "stayed_until"]
     table = pq.read_table(path, columns=columns, filters=pc.field("own") & ~pc.field("shadow"))
-    at, left_at, known_until = map(performance.times, table.columns)
-    state = performance.fates(at, left_at, known_until, horizon_days, performance.microseconds(as_of))
+    at, left_at, stayed_until = map(performance.times, table.columns)
+    state = performance.fates(at, left_at, stayed_until, horizon_days, performance.microseconds(as_of))
     known = state != PENDING
     return Labelled(at[known], state[known] == LEAVER)
 

@@ -94,7 +94,7 @@ def _predictions(table: pa.Table) -> Predictions:
         probability=np.asarray(table["probability"].to_numpy(), np.float64),
         contacted=np.asarray(table["decision"].to_numpy(), np.bool_),
         left_at=performance.times(table["left_at"]),
-        known_until=performance.times(table["known_until"]),
+        stayed_until=performance.times(table["stayed_until"]),
     )
 
 

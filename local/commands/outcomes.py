@@ -31,8 +31,9 @@ def load(
     """Load outcomes: who has left and when, and until when that is known.
 
     Columns: the customer's key; known_until (or outcome_date); and left_at, empty for who has not left, or the
-    contract's target. The same file again changes nothing; what is known for longer replaces what was said before,
-    which is kept in a history. Rows that cannot be are set aside and counted."""
+    contract's target: then a leaver has left by that time, and predictions are judged where it does not matter when
+    (load outcomes often, or dates, to have more of them judged). The same file again changes nothing; what is known for
+    longer replaces what was said before, which is kept in a history. Rows that cannot be are set aside and counted."""
     from local import outcomes
 
     done = outcomes.load(file, contract, model, as_of)

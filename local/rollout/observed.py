@@ -84,9 +84,9 @@ def observe(url: str, document: Traffic, rules: Rules, as_of: dt.datetime) -> Ev
     if begun is None:
         return _NOTHING
     known = outcomes.read(url, document.model)
-    left_at, known_until = (performance.times(known[name]) for name in ("left_at", "known_until"))
+    left_at, stayed_until = (performance.times(known[name]) for name in ("left_at", "stayed_until"))
     # Of all outcomes, not of those alone whose customers are compared.
-    now = min(performance.microseconds(as_of), performance.known_up_to(left_at, known_until))
+    now = min(performance.microseconds(as_of), performance.known_up_to(left_at, stayed_until))
     if in_shadow:
         answered, shadows = _pairs(log, begun)
         return evidence.shadow(_predictions(answered, known), _predictions(shadows, known), rules, now)
@@ -148,5 +148,5 @@ def _predictions(table: pa.Table, known: pa.Table) -> Predictions:
         probability=np.asarray(table["probability"], np.float64),
         contacted=np.asarray(table["decision"], np.bool_),
         left_at=performance.times(found["left_at"]),
-        known_until=performance.times(found["known_until"]),
+        stayed_until=performance.times(found["stayed_until"]),
     )

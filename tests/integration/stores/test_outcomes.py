@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from churn.domain.errors import UserError
 from churn.stores.database import engine, migrate
-from churn.stores.outcomes import GIVEN, Loaded, load, read
+from churn.stores.outcomes import GIVEN, KNOWN, Loaded, load, read
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.customer import Customer
 from churn.stores.privacy.database import LoggedPredictions
@@ -33,15 +33,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(found)
 
 
-def table(*rows: tuple[str, dt.datetime | None, dt.datetime]) -> pa.Table:
-    return pa.Table.from_pylist(
-        [{"customer": NAMES.pseudonym(name), "left_at": left, "known_until": known} for name, left, known in rows],
-        schema=GIVEN,
-    )
+def table(*rows: tuple[str, dt.datetime | None, dt.datetime], by: bool = False) -> pa.Table:
+    named = [(NAMES.pseudonym(name), left, known, by) for name, left, known in rows]
+    return pa.Table.from_pylist([dict(zip(GIVEN.names, row, strict=True)) for row in named], schema=GIVEN)
 
 
 def stored(url: str) -> dict[bytes, tuple[dt.datetime | None, dt.datetime]]:
     return {row["customer"]: (row["left_at"], row["known_until"]) for row in read(url, "shop").to_pylist()}
+
+
+def stayed(url: str) -> dt.datetime | None:
+    """Until when the one customer is known to have stayed."""
+    (row,) = read(url, "shop").to_pylist()
+    return row["stayed_until"]  # type: ignore[no-any-return]
 
 
 def history(url: str) -> int:
@@ -104,7 +108,7 @@ def test_an_outcome_without_a_prediction_is_kept_and_counted(url: str) -> None:
 
 def test_no_rows_are_no_harm(url: str) -> None:
     assert load(url, "shop", [GIVEN.empty_table()], NOW) == Loaded(0, 0, 0, 0, 0, 0, 0)
-    assert read(url, "shop") == GIVEN.empty_table()
+    assert read(url, "shop") == KNOWN.empty_table()
 
 
 def test_an_erased_customer_is_gone_from_outcomes_and_history_and_does_not_come_back(url: str) -> None:
@@ -189,3 +193,35 @@ def test_the_tables_can_be_taken_back_and_made_again(url: str) -> None:
         command.upgrade(config, "head")
     database.dispose()
     assert load(url, "shop", [table(("ann", None, JANUARY))], NOW).new == 1
+
+
+def test_until_when_a_customer_stayed_is_known_of_stayers_and_of_leavers_with_a_date(url: str) -> None:
+    for outcome, known in (((None, JANUARY), JANUARY), ((JANUARY, FEBRUARY), JANUARY)):
+        load(url, "shop", [table(("ann", *outcome))], NOW)
+        assert stayed(url) == known
+
+
+def test_who_has_left_by_a_time_may_have_left_at_once_or_just_before(url: str) -> None:
+    load(url, "shop", [table(("ann", FEBRUARY, FEBRUARY), by=True)], NOW)
+    assert (stored(url), stayed(url)) == ({NAMES.pseudonym("ann"): (FEBRUARY, FEBRUARY)}, None)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_who_has_left_by_a_time_had_stayed_until_they_were_last_known_to(url: str, together: bool) -> None:
+    rows = [table(("ann", None, JANUARY)), table(("ann", FEBRUARY, FEBRUARY), by=True)]
+    for files in [rows] if together else [[one] for one in rows]:
+        load(url, "shop", files, NOW)
+    assert (stored(url), stayed(url)) == ({NAMES.pseudonym("ann"): (FEBRUARY, FEBRUARY)}, JANUARY)
+    assert counts(load(url, "shop", [rows[1]], NOW)) == (0, 0, 1, 0)
+
+
+def test_a_date_is_not_replaced_by_a_time_by_which_it_was(url: str) -> None:
+    load(url, "shop", [table(("ann", JANUARY, JANUARY))], NOW)
+    load(url, "shop", [table(("ann", FEBRUARY, FEBRUARY), by=True)], NOW)
+    assert (stored(url), stayed(url)) == ({NAMES.pseudonym("ann"): (JANUARY, FEBRUARY)}, JANUARY)
+
+
+def test_a_date_replaces_a_time_by_which_it_was(url: str) -> None:
+    load(url, "shop", [table(("ann", FEBRUARY, FEBRUARY), by=True)], NOW)
+    load(url, "shop", [table(("ann", JANUARY, FEBRUARY))], NOW)
+    assert (stored(url), stayed(url)) == ({NAMES.pseudonym("ann"): (JANUARY, FEBRUARY)}, JANUARY)

@@ -19,7 +19,7 @@ MONDAY = 20_514 * DAY_US
 def predictions(rows: int, **changes: Any) -> Predictions:
     values: dict[str, Any] = {
         "at": np.full(rows, MONDAY), "version": np.ones(rows, np.int64), "probability": np.full(rows, 0.5),
-        "contacted": np.ones(rows, np.bool_), "left_at": np.full(rows, UNKNOWN), "known_until": np.full(rows, UNKNOWN),
+        "contacted": np.ones(rows, np.bool_), "left_at": np.full(rows, UNKNOWN), "stayed_until": np.full(rows, UNKNOWN),
     }  # fmt: skip
     return Predictions(**{**values, **changes})
 
@@ -47,21 +47,47 @@ def days(*values: float | None) -> np.ndarray:
 def test_who_left_within_the_horizon_is_a_leaver_and_who_is_known_for_all_of_it_a_stayer(
     left: float | None, known: float | None, expected: int
 ) -> None:
-    asked = predictions(2, left_at=days(left, None), known_until=days(known, 60))
+    asked = predictions(2, left_at=days(left, None), stayed_until=days(known, 60))
     assert performance.states(asked, 30, MONDAY + 60 * DAY_US).tolist() == [expected, STAYER]
 
 
+@pytest.mark.parametrize(
+    ("left", "stayed", "expected"),
+    [(25, 0, LEAVER), (40, 30, STAYER), (40, 29, PENDING), (40, None, PENDING), (29, None, LEAVER)],
+)
+def test_who_left_at_a_time_nobody_knows_is_judged_where_that_is_the_same(
+    left: float, stayed: float | None, expected: int
+) -> None:
+    others = [10.0] * 20
+    asked = predictions(22, left_at=days(left, *others, None), stayed_until=days(stayed, *others, 60))
+    assert performance.states(asked, 30, MONDAY + 60 * DAY_US).tolist() == [expected, *[LEAVER] * 20, STAYER]
+
+
+@pytest.mark.parametrize(("undated", "judged"), [(1, True), (2, True), (3, False), (20, False)])
+def test_a_day_whose_leavers_are_mostly_without_a_date_is_not_judged(undated: int, judged: bool) -> None:
+    """Otherwise the stayers alone would be."""
+    dated = 20 - undated
+    asked = predictions(
+        41,
+        at=days(*[0] * 40, 1),
+        left_at=days(*[50] * undated, *[10] * dated, *[None] * 21),
+        stayed_until=days(*[None] * undated, *[10] * dated, *[60] * 21),
+    )
+    first = [LEAVER] * dated + [STAYER] * 20 if judged else [PENDING] * (dated + 20)
+    assert performance.states(asked, 30, MONDAY + 60 * DAY_US).tolist() == [*[PENDING] * undated, *first, STAYER]
+
+
 def test_nobody_is_judged_before_the_horizon_has_passed() -> None:
-    asked = predictions(2, left_at=days(3, None), known_until=days(40, 40))
+    asked = predictions(2, left_at=days(3, None), stayed_until=days(40, 40))
     for at, expected in ((29.99, [PENDING, PENDING]), (30, [LEAVER, STAYER])):
         assert performance.states(asked, 30, MONDAY + round(at * DAY_US)).tolist() == expected
 
 
 def test_nobody_is_judged_later_than_stayers_are_known() -> None:
     """Outcomes that lag: who leaves is known at once, who stays only with the next export."""
-    asked = predictions(3, at=days(0, 0, 10), left_at=days(3, None, 12), known_until=days(3, 35, 12))
+    asked = predictions(3, at=days(0, 0, 10), left_at=days(3, None, 12), stayed_until=days(3, 35, 12))
     assert performance.states(asked, 30, MONDAY + 90 * DAY_US).tolist() == [LEAVER, STAYER, PENDING]
-    alone = predictions(1, left_at=days(3), known_until=days(90))
+    alone = predictions(1, left_at=days(3), stayed_until=days(90))
     assert performance.states(alone, 30, MONDAY + 90 * DAY_US).tolist() == [PENDING]
 
 
@@ -139,7 +165,7 @@ def test_too_few_outcomes_are_not_held_against_anybody() -> None:
 
 def test_the_latest_are_the_four_weeks_whose_horizon_has_passed_last() -> None:
     at = days(0, 1, 15, 28, 29)
-    asked = predictions(5, at=at, known_until=days(*[90] * 5), version=np.array([2, 1, 1, 1, 1]))
+    asked = predictions(5, at=at, stayed_until=days(*[90] * 5), version=np.array([2, 1, 1, 1, 1]))
     as_of = MONDAY + 58 * DAY_US
     state = performance.states(asked, 30, as_of)
     [latest] = performance.latest(asked, state, Costs(), 30, as_of)

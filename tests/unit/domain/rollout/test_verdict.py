@@ -110,7 +110,7 @@ def customers(count: int, seed: int = 0, **changes: Any) -> tuple[Predictions, n
         "probability": np.where(contacted, 0.8, 0.2),
         "contacted": contacted,
         "left_at": np.where(leaves, at + DAY_US, UNKNOWN),
-        "known_until": np.full(count, LATER),
+        "stayed_until": np.full(count, LATER),
     }
     return Predictions(**{**given, **changes}), challenged
 
@@ -128,9 +128,9 @@ def test_customers_of_two_groups_are_judged_once_their_horizon_has_passed() -> N
 
 
 def test_who_had_left_before_is_no_customer_and_unknown_outcomes_are_pending() -> None:
-    first, challenged = customers(10, left_at=np.full(10, START - 1), known_until=np.full(10, LATER))
+    first, challenged = customers(10, left_at=np.full(10, START - 1), stayed_until=np.full(10, LATER))
     assert evidence.split(first, challenged, 0.5, RULES, LATER).customers == 0
-    first, challenged = customers(10, left_at=np.full(10, UNKNOWN), known_until=np.full(10, UNKNOWN))
+    first, challenged = customers(10, left_at=np.full(10, UNKNOWN), stayed_until=np.full(10, UNKNOWN))
     found = evidence.split(first, challenged, 0.5, RULES, LATER)
     assert (found.customers, found.judged, found.pending) == (10, 0, 10)
 
