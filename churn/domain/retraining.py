@@ -11,17 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from churn.domain.drift.verdict import Finding, said
+from churn.domain.drift.verdict import Finding, fault_said, said
 from churn.domain.performance import microseconds
 
 Cause = Literal["force", "performance", "drift", "age"]
-
-_FAR = 3.0
-_APART = 0.6
-_ABSENT = 0.2
-_STRANGE = 0.05
-"""A column looks broken when its mean has moved by this factor while the distributions lie this far apart, or when this
-share more of its values is missing, or unknown: prices do not triple in a month, units and exports do."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -135,18 +128,14 @@ def decide(seen: Situation) -> Decision:
 
 
 def suspects(findings: Sequence[Finding]) -> dict[str, str]:
-    """Columns that look broken, with what is odd about each."""
-    found = {}
-    for one in findings:
-        if one.part != "feature":
-            continue
-        if one.missing - one.missing_before >= _ABSENT:
-            found[one.name] = f"{100 * one.missing:.0f} % missing, {100 * one.missing_before:.0f} % before"
-        elif one.unknown - one.unknown_before >= _STRANGE:
-            found[one.name] = f"{100 * one.unknown:.0f} % unknown, {100 * one.unknown_before:.0f} % before"
-        elif one.drifted and one.effect >= _APART and _is_far(one.mean_before, one.mean):
-            found[one.name] = f"mean {one.mean:.4g}, {one.mean_before:.4g} before"
-    return found
+    """Columns that look broken, with what is odd about each, and when it was."""
+    return {one.name: fault_said(one) for one in findings if one.faults}
+
+
+def faulty(findings: Sequence[Finding]) -> tuple[Window, ...]:
+    """When any column looked broken."""
+    found = {(fault.since, fault.until) for one in findings for fault in one.faults}
+    return tuple(Window(*times) for times in sorted(found))
 
 
 def _cause(seen: Situation) -> tuple[Cause | None, str]:
@@ -232,13 +221,6 @@ def _impatience(seen: Situation) -> str:
         return ""
     times = "the last try was" if tries == 1 else f"the last {tries} tries were"
     return f"{times} no better than the champion, {seen.refused[0]:.0f} days ago: the next one waits {wait:.0f} days"
-
-
-def _is_far(before: float | None, now: float | None) -> bool:
-    if before is None or now is None:
-        return False
-    low, high = sorted((abs(before), abs(now)))
-    return high > _FAR * low or (before * now < 0 and high > 0)
 
 
 def _no(because: str) -> Decision:

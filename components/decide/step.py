@@ -121,7 +121,7 @@ def _situation(settings: Settings, seen: Recorded, predictions: Path, asked: Ask
         challenger=_challenger(settings, facts.model),
         learned_to=max(known_to) - dt.timedelta(days=facts.horizon_days) if known_to else None,
         earliest=earliest,
-        broken=_broken(settings, facts.model, earliest, facts.as_of),
+        broken=_broken(settings, seen, earliest),
         judged=any(one.version == facts.version and one.judged for one in judged.periods),
         refused=_refused(settings, facts),
         bounds=bounds,
@@ -157,10 +157,9 @@ def _labelled(path: Path, horizon_days: int, as_of: dt.datetime) -> Labelled:
     return Labelled(at[known], state[known] == LEAVER)
 
 
-def _broken(settings: Settings, model: str, after: dt.datetime, before: dt.datetime) -> tuple[Window, ...]:
-    """Earlier windows in which a column looked broken."""
-    return tuple(
-        Window(one.since, one.as_of)
-        for one in monitoring.reports(settings.database, model, after, before)
-        if retraining.suspects(_FINDINGS.decode(one.findings))
-    )
+def _broken(settings: Settings, seen: Recorded, after: dt.datetime) -> tuple[Window, ...]:
+    """When a column looked broken, in this window or in earlier ones."""
+    facts = seen.judgement.facts
+    earlier = monitoring.reports(settings.database, facts.model, after, facts.as_of)
+    found = [*seen.judgement.drift.findings, *itertools.chain(*(_FINDINGS.decode(one.findings) for one in earlier))]
+    return retraining.faulty(found)

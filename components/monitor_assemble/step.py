@@ -69,9 +69,9 @@ class Files:
 def assemble(settings: Settings, asked: Asked, files: Files) -> Facts:
     """Writes the files; gives the facts, which are one of them.
 
-    The window holds a sample of the champion's contract's rows: its columns, and the probability where the champion
-    gave it. An empty log is no error; the judge says what that means. Raises UserError when the model has no champion,
-    for a window that cannot be, and when a store is away."""
+    The window holds a sample of the champion's contract's rows: its columns, the time, and the probability where the
+    champion gave it. An empty log is no error; the judge says what that means. Raises UserError when the model has no
+    champion, for a window that cannot be, and when a store is away."""
     require_days(asked.days, "days")
     if asked.known_days:
         require_days(asked.known_days, "known_days")
@@ -88,7 +88,7 @@ def assemble(settings: Settings, asked: Asked, files: Files) -> Facts:
         path.parent.mkdir(parents=True, exist_ok=True)
     files.contract.write_text(contract.to_yaml(), encoding="utf-8")
     _write(files.reference, reference.select([*contract.raw, PROBABILITY]), contract)
-    _write(files.window, log.sample.rows().drop_columns([names.EVENT_TIMESTAMP]), contract)
+    _write(files.window, log.sample.rows(), contract)
     _write(files.predictions, predictions.drop_columns(["customer"]), contract)
     write_json(files.facts, found)
     return found

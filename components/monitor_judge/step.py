@@ -20,6 +20,7 @@ from churn.domain.performance import Predictions, Standing
 from components.files import read_json
 from components.monitor_assemble.facts import CONTRACT, Facts
 from components.monitor_judge.report import Monitoring
+from feature_repo import names
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _table(contract: Contract, path: Path, name: str) -> pa.Table:
 
 def _sample(contract: Contract, table: pa.Table) -> Sample:
     probability = np.asarray(table[PROBABILITY].drop_null().to_numpy(), np.float64)
-    return Sample(columns.matrix(contract, table), probability)
+    at = performance.times(table[names.EVENT_TIMESTAMP]) if names.EVENT_TIMESTAMP in table.column_names else None
+    return Sample(columns.matrix(contract, table), probability, at)
 
 
 def _predictions(table: pa.Table) -> Predictions:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from churn.domain.contract import Contract
 from churn.domain.drift import effects, significance
 from churn.domain.drift.columns import Matrix, Vector
 from churn.domain.drift.effects import Band, Counts
+from churn.domain.drift.faults import Fault, Times, faults
 from churn.domain.drift.significance import Tests
 
 PROBABILITY = "probability"
@@ -41,7 +43,8 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One column, or the prediction. It has drifted when the test is significant and the effect reaches the bound.
+    """One column, or the prediction. It has drifted when the test is significant and the effect reaches the bound; and
+    where it looks broken in a part of the window, which `faults` says.
 
     `effect` is the Kolmogorov-Smirnov distance of a number, the total variation of a category. `missing` and `unknown`
     are shares of the window, `*_before` of the reference; `mean` is of the known numbers, null for a category."""
@@ -62,6 +65,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     mean: float | None = None
     mean_before: float | None = None
     groups: tuple[Group, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,10 +85,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Columns (n, k) as `columns.matrix` gives them, and probabilities (m,) of one model, be they of fewer rows."""
+    """Columns (n, k) as `columns.matrix` gives them, and probabilities (m,) of one model, be they of fewer rows.
+
+    `at` (n,) has the rows' times in microseconds since 1970, where they have any: then a part of them can be odd."""
 
     columns: Matrix
     probability: Vector
+    at: Times | None = None
 
 
 def judge(
@@ -98,9 +105,10 @@ def judge(
         side, few = ("reference", known) if known < bounds.rows else ("window", rows)
         reason = f"not judged: the {side} has {few:,} rows, and {bounds.rows:,} are needed"
         return Judgement(status="unjudged", reason=reason, rows=rows, judged=0, reference=known)
-    reference, window = (Sample(*(sampled(part, bounds.sample) for part in (s.columns, s.probability)))
-                         for s in (reference, window))  # fmt: skip
-    findings = _findings(contract, reference, window, bounds, tests)
+    broken = {} if window.at is None else faults(contract, reference.columns, window.columns, window.at, bounds.rows)
+    reference, window = (Sample(sampled(one.columns, bounds.sample), sampled(one.probability, bounds.sample))
+                         for one in (reference, window))  # fmt: skip
+    findings = [_told(one, broken) for one in _findings(contract, reference, window, bounds, tests)]
     drifted = sorted((one for one in findings if one.drifted), key=lambda one: -one.effect)
     return Judgement(
         status="drifted" if drifted else "quiet",
@@ -122,11 +130,25 @@ def sampled(values: npt.NDArray[np.float64], most: int, seed: int = 7) -> npt.ND
 def said(finding: Finding) -> str:
     """A drifted column in a few words: by how much, and from where to where."""
     what = "the prediction" if finding.part == "prediction" else finding.name
+    if finding.faults:
+        return f"{what} looks broken ({fault_said(finding)})"
     if finding.mean is not None and finding.mean_before is not None:
         return f"{what} by {finding.effect:.2f} (mean {finding.mean_before:.4g} to {finding.mean:.4g})"
     most = max(finding.groups, key=lambda group: abs(group.window - group.reference), default=None)
     moved = f" ({most.label} {100 * most.reference:.0f} % to {100 * most.window:.0f} %)" if most else ""
     return f"{what} by {finding.effect:.2f}{moved}"
+
+
+def fault_said(finding: Finding) -> str:
+    """What is odd about a column that looks broken, and when it was."""
+    since, until = finding.faults[0].since, finding.faults[-1].until - dt.timedelta(days=1)
+    return f"{finding.faults[-1].why}, {since:%Y-%m-%d} to {until:%Y-%m-%d}"
+
+
+def _told(finding: Finding, broken: Mapping[str, tuple[Fault, ...]]) -> Finding:
+    if finding.part != "feature" or finding.name not in broken:
+        return finding
+    return msgspec.structs.replace(finding, faults=broken[finding.name], drifted=True)
 
 
 def _findings(contract: Contract, reference: Sample, window: Sample, bounds: Bounds, tests: Tests) -> list[Finding]:

@@ -210,7 +210,7 @@ def test_windows_in_which_a_column_was_broken_are_not_trained_on_later(
     open_shop.log(400, good, named=True)
     came_true(open_shop, 400, good)
     found = ask(force=True)
-    assert (found.retrain, found.excluded) == (True, (Window(broken - 30 * DAY, broken),))
+    assert (found.retrain, found.excluded) == (True, (Window(broken - DAY, broken),))
     rows = assembled(open_shop, tmp_path, found)[1]
     assert len(rows) == 400
     assert max(rows["spend"].to_pylist()) < 1000

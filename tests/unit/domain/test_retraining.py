@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from churn.domain.drift.verdict import Finding, Group
-from churn.domain.retraining import Bounds, Labelled, Situation, Window, decide, suspects
+from churn.domain.drift.faults import Fault
+from churn.domain.drift.verdict import Finding
+from churn.domain.retraining import Bounds, Labelled, Situation, Window, decide, faulty
 
 MARCH = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -198,42 +199,24 @@ def test_a_table_is_read_before_anybody_knows_what_is_in_it() -> None:
     assert not decide(situation(labelled=None)).retrain
 
 
-@pytest.mark.parametrize(
-    ("odd", "why"),
-    [
-        ({"effect": 1.0, "mean": 6000.0}, "mean 6000, 60 before"),
-        ({"effect": 0.9, "mean": 0.6}, "mean 0.6, 60 before"),
-        ({"effect": 0.7, "mean": -60.0}, "mean -60, 60 before"),
-        ({"missing": 0.4, "missing_before": 0.1}, "40 % missing, 10 % before"),
-        ({"unknown": 0.08, "mean": None, "mean_before": None}, "8 % unknown, 0 % before"),
-    ],
-)
-def test_what_looks_like_a_fault_of_the_data_is_not_trained_on(odd: dict[str, Any], why: str) -> None:
-    seen = {"findings": (finding(**odd), finding("other")), "short": ("worse",), "age_days": 999.0}
+BROKEN = Fault(MARCH - 14 * DAY, MARCH - 7 * DAY, "mean 6000, 60 before")
+
+
+def test_what_looks_like_a_fault_of_the_data_is_not_trained_on() -> None:
+    seen = {"findings": (finding(faults=(BROKEN,)), finding("other")), "short": ("worse",), "age_days": 999.0}
     found = decide(situation(**seen))
     assert not found.retrain
     assert found.because == (
-        f"not retrained: spend ({why}) looks like a fault of the data: mend the source, or force it"
+        "not retrained: spend (mean 6000, 60 before, 2026-02-15 to 2026-02-21) looks like a fault of the data: "
+        "mend the source, or force it"
     )
     assert decide(situation(**seen, force=True)).retrain
 
 
-@pytest.mark.parametrize(
-    "usual",
-    [
-        {"effect": 0.35, "mean": 84.0},
-        {"effect": 0.5, "mean": 190.0},
-        {"drifted": False, "effect": 0.9, "mean": 600.0},
-        {"missing": 0.25, "missing_before": 0.1},
-        {"effect": 0.9, "mean": None, "mean_before": None, "groups": (Group("a", 0.1, 1.0),)},
-    ],
-)
-def test_a_world_that_changes_is_no_fault_of_the_data(usual: dict[str, Any]) -> None:
-    assert suspects([finding(**usual)]) == {}
-
-
-def test_the_prediction_is_never_suspected() -> None:
-    assert suspects([finding("probability", part="prediction", effect=1.0, mean=0.9, mean_before=0.1)]) == {}
+def test_when_anything_was_broken_is_known_once_each() -> None:
+    later = Fault(BROKEN.until, MARCH, "40 % missing, 10 % before")
+    findings = [finding(faults=(BROKEN, later)), finding("other", faults=(BROKEN,)), finding("fine")]
+    assert faulty(findings) == (Window(BROKEN.since, BROKEN.until), Window(later.since, later.until))
 
 
 def test_windows_that_were_broken_are_left_out_later() -> None:
