@@ -42,7 +42,8 @@ class Alarm(msgspec.Struct, frozen=True):
 class Month(msgspec.Struct, frozen=True, kw_only=True):
     """A month of the year. `version` answered in it; then, at the end of `as_of`, the loop ran.
 
-    `because` is why a model was trained or not, `reason` what came of it; `tasks` are the KFP tasks that ran."""
+    `because` is why a model was trained or not, `reason` what came of it, `learned` the days of the predictions that it
+    was trained on; `tasks` are the KFP tasks that ran."""
 
     month: int
     day: dt.date
@@ -57,6 +58,7 @@ class Month(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     reason: str
     promoted: int | None
+    learned: tuple[dt.date, ...]
     monitoring: str
     tasks: tuple[str, ...]
 

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from churn.domain.bundle import Bundle
 from churn.domain.contract import Contract, Costs
 from churn.domain.errors import UserError
+from churn.stores import objects
+from churn.stores.objects import ObjectStore
 from churn.stores.settings import Settings
+from feature_repo import names
 from local import outcomes
 from local.simulation import accounts, rivals, shop, world
 from local.simulation.accounts import Alarm, Month, Summary
@@ -135,6 +139,8 @@ class _Simulation:
         if month.number > 1:
             self._learn(self._lived[-2], as_of)
             blind.retrain(self._labelled(self._lived[-1 - WINDOW_MONTHS : -1]), as_of)
+        store = objects.open_store(self._settings)
+        known = set(store.list("snapshots/"))
         done = self._executor.loop(MODEL, as_of)
         self._tasks += done.tasks
         ours = answered["ours"]
@@ -157,6 +163,7 @@ class _Simulation:
             outcome=done.outcome,
             reason=done.reason,
             promoted=done.version if done.outcome == "promoted" else None,
+            learned=_days(store, set(store.list("snapshots/")) - known),
             monitoring=done.monitoring["reason"],
             tasks=tuple(done.tasks),
         )
@@ -175,3 +182,10 @@ class _Simulation:
         file = self._settings.home / "simulation" / f"{name}.parquet"
         pq.write_table(table, file)
         return file
+
+
+def _days(store: ObjectStore, snapshots: set[str]) -> tuple[dt.date, ...]:
+    """The days of the rows in what a training was given."""
+    tables = (pq.read_table(store.fetch(one), columns=[names.EVENT_TIMESTAMP]) for one in snapshots)
+    found = {one.date() for table in tables for one in pc.unique(table[names.EVENT_TIMESTAMP]).to_pylist()}
+    return tuple(sorted(found))

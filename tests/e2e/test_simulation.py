@@ -68,15 +68,16 @@ def test_both_executors_come_to_the_same_decisions_and_figures(years: dict[str, 
     assert direct.alarms == through_kfp.alarms
 
 
-def test_a_bug_in_the_data_raises_an_alarm_contacts_nobody_and_is_never_trained_on(tmp_path: Path) -> None:
+def test_a_bug_in_the_data_raises_an_alarm_and_is_never_trained_on(tmp_path: Path) -> None:
     asked = Request.parse("data-bug@2", **SMALL, out=str(tmp_path / "year"), executor="direct")
     found = run.run(asked)
     sound, broken = found.months
-    assert (sound.refused, broken.refused) == (0, 3_000)
-    assert {score.contacted for score in broken.scores.values()} == {0}
-    assert [one.kind for one in found.alarms if one.month == 2] == ["refused rows", "unjudged"]
-    assert not broken.retrained
-    assert "no prediction was logged" in broken.because
+    assert (sound.refused, broken.refused) == (0, 0), "no value is one that cannot be"
+    (alarm,) = (one for one in found.alarms if one.month == 2)
+    assert (alarm.kind, "tenure looks broken (mean 3." in alarm.text) == ("drift", True)
+    assert (broken.retrained, broken.learned) == (False, ())
+    assert broken.because.startswith("not retrained: tenure (mean 3.")
+    assert "looks like a fault of the data: mend the source" in broken.because
     assert found.summary.promotions == 0
 
 

@@ -53,7 +53,7 @@ def _new_competitor(size: float) -> Effect:
 
 def _data_bug(size: float) -> Effect:
     def misreported(customers: Customers) -> None:
-        customers.monthly = customers.monthly * np.float32(size)
+        customers.tenure = np.ceil(customers.tenure / size).astype(np.uint8)
 
     return Effect(record=misreported)
 
@@ -61,5 +61,5 @@ def _data_bug(size: float) -> Effect:
 KNOWN = {
     "price-rise": Scenario("everyone pays SIZE more, and a dear bill drives people away", 0.3, _price_rise),
     "new-competitor": Scenario("a rival lures DSL customers and buys out contracts", 1.0, _new_competitor),
-    "data-bug": Scenario("monthly charges are reported SIZE times too high: in cents", 100.0, _data_bug),
+    "data-bug": Scenario("the time with the company is reported SIZE times too low: in years begun", 12.0, _data_bug),
 }

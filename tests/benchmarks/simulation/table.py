@@ -85,9 +85,9 @@ def _false_alarms(year: Year) -> float:
 
 
 def _learned_from_the_bug(year: Year) -> float:
-    """Customers with broken values who were answered, and so could have been learned from."""
-    begins = year["summary"]["injected"]["month"]
-    return float(sum(one["customers"] - one["refused"] for one in year["months"] if one["month"] >= begins))
+    """Months with broken values whose customers a model of ours was trained on."""
+    begins = year["summary"]["injected"]["day"]
+    return float(len({day for one in year["months"] for day in one["learned"] if day >= begins}))
 
 
 LOST = {"profit lost by never retraining": Asked(_lost, at_least=0.10, share=True)}
@@ -113,7 +113,7 @@ FIGURES: dict[str, dict[str, Asked]] = {
     "quiet": {"promotions": Asked(_promotions, at_most=1, always=True), **PLAIN},
     "data-bug": {
         "alarm in its own month": Asked(_alarmed, at_least=1, always=True),
-        "broken rows that could be learned from": Asked(_learned_from_the_bug, at_most=0, always=True),
+        "broken months that were learned from": Asked(_learned_from_the_bug, at_most=0, always=True),
         "promotions": Asked(_promotions),
     },
 }

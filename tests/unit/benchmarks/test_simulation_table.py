@@ -12,9 +12,9 @@ from tests.benchmarks.simulation import table
 def year(**changes: Any) -> dict[str, Any]:
     summary = {
         "lost": 0.3, "kept": 0.95, "retrainings": 3, "blind_retrainings": 11, "promotions": 1,
-        "injected": {"month": 5}, "seen": {"month": 5}, "acted": {"month": 6},
+        "injected": {"month": 5, "day": "2025-05-01"}, "seen": {"month": 5}, "acted": {"month": 6},
     }  # fmt: skip
-    months = [{"month": n, "customers": 100, "refused": 100 if n >= 5 else 0} for n in range(1, 13)]
+    months = [{"month": n, "learned": ["2025-04-01"] if n == 6 else []} for n in range(1, 13)]
     return {"summary": {**summary, **changes}, "alarms": [], "months": months}
 
 
@@ -47,5 +47,5 @@ def test_in_a_data_bug_nobody_may_learn_from_it_and_everybody_is_warned() -> Non
     assert "MISSED" not in verdicts("data-bug", year()).values()
     assert verdicts("data-bug", year(), year(seen={"month": 6}))["alarm in its own month"] == "MISSED"
     learned = year()
-    learned["months"][7]["refused"] = 99
-    assert verdicts("data-bug", year(), learned)["broken rows that could be learned from"] == "MISSED"
+    learned["months"][7]["learned"] = ["2025-04-01", "2025-05-01"]
+    assert verdicts("data-bug", year(), learned)["broken months that were learned from"] == "MISSED"
