@@ -18,12 +18,12 @@ Places = npt.NDArray[np.uint64]
 def places(batch: pa.RecordBatch) -> Places:
     """A place (n,) for each row of the log: the same for all rows of a customer, and as good as random.
 
-    A pseudonym is a keyed hash, and of a record's id the last bytes are random, so that those will do."""
+    A pseudonym is a keyed hash, and of a record's id the last bytes are random, so that half of each will do."""
     rows = np.asarray(batch["row"].to_numpy(), np.uint64)
-    record = _last_bytes(batch["record"]) + rows * _STEP
+    record = _half(batch["record"], 1) + rows * _STEP
     named = np.asarray(pc.is_valid(batch["customer"]).to_numpy(zero_copy_only=False))
     blank = pa.scalar(bytes(16), pa.binary(16))
-    return np.where(named, _last_bytes(pc.coalesce(batch["customer"], blank)), record)
+    return np.where(named, _half(pc.coalesce(batch["customer"], blank), 0), record)
 
 
 class Reservoir:
@@ -60,7 +60,8 @@ class Reservoir:
             self._limit = self._places[-1]
 
 
-def _last_bytes(values: pa.Array) -> Places:
+def _half(values: pa.Array, which: int) -> Places:
+    """The first eight bytes of each value of sixteen, or the last."""
     whole = pa.concat_arrays([values]) if values.offset else values
     buffer = whole.buffers()[1]
-    return np.frombuffer(buffer, "<u8", count=2 * len(whole))[1::2].astype(np.uint64)
+    return np.frombuffer(buffer, "<u8", count=2 * len(whole))[which::2].astype(np.uint64)
