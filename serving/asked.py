@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 ABSENT = UNSET
 """Stands where a customer's value was left out; None is a value that was given, and is null."""
 
+
+class Misfit(msgspec.Struct, frozen=True):
+    """Stands where a tensor has a value that is not of its `datatype`."""
+
+    datatype: str
+
+
 TOP = 3
 _SHOWN = 80
 

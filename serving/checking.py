@@ -16,7 +16,7 @@ from churn.domain import encoding, parsing
 from churn.domain.contract import Column, Contract, Key
 from churn.domain.formula import nearest
 from feature_repo import names
-from serving.asked import ABSENT, Asked, shown
+from serving.asked import ABSENT, Asked, Misfit, shown
 from serving.errors import Failure, Fault, InvalidValuesError
 from serving.fields import CUSTOMER_ID, id_names, required
 
@@ -146,7 +146,8 @@ class _Check:
         for row, given in enumerate(self.asked.values[name]):
             value = None if given is None or given is ABSENT else read(given)
             if value is None and given is not None and given is not ABSENT:
-                self._refuse_value(row, own_name, name, f"is not {'text' if textual else 'a number'}")
+                wanted = given.datatype if isinstance(given, Misfit) else "text" if textual else "a number"
+                self._refuse_value(row, own_name, name, f"is not {wanted}")
             values.append(value)
         array = pa.array(values, pa.string() if textual else pa.float64())
         return self._mapped(column, array) if self.map_unknown and column else array

@@ -140,6 +140,10 @@ class NotSupportedError(RequestError):
     status, grpc, code = 501, "UNIMPLEMENTED", "not_supported"
 
 
+WHICH_VERSION = "which version answers is decided by the traffic document"
+"""Why nobody may ask for one."""
+
+
 class UnavailableError(RequestError):
     """Not now: the model is not ready, or the online store does not answer. Ask again after `retry_after` seconds."""
 

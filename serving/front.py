@@ -18,7 +18,14 @@ from serving.access.headers import Headers as Constant
 from serving.access.headers import security_headers
 from serving.call import Call, request_id, traceparent
 from serving.desk import Desk
-from serving.errors import MediaTypeError, NotSupportedError, RouteError, TooLargeError, UnknownModelError
+from serving.errors import (
+    WHICH_VERSION,
+    MediaTypeError,
+    NotSupportedError,
+    RouteError,
+    TooLargeError,
+    UnknownModelError,
+)
 
 Headers = list[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -179,7 +186,7 @@ class Front:
             raise self._too_large()
         if scope["method"] == "POST" and (asked := _PREDICTS.fullmatch(request.path)):
             if asked["version"] and asked["model"] == self._desk.model.name:
-                raise NotSupportedError("which version answers is decided by the traffic document")
+                raise NotSupportedError(WHICH_VERSION)
             raise UnknownModelError("this server has no model of that name")
         await self._behind(scope | {"churn.call": request.call}, self._bounded(request), self._watched(request, send))
 

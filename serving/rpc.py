@@ -14,7 +14,7 @@ from serving.access.networks import grpc_peer
 from serving.access.tls import Tls
 from serving.call import Call, request_id, traceparent
 from serving.desk import Desk
-from serving.errors import Fault, MalformedError, UnknownModelError
+from serving.errors import WHICH_VERSION, Fault, MalformedError, NotSupportedError, UnknownModelError
 from serving.repository import Repository
 from serving.stock import GRPCServer, InferenceServicer, pb
 from serving.translation import grpc_message
@@ -82,6 +82,8 @@ class Servicer(InferenceServicer):  # type: ignore[misc]
         try:
             self._desk.admit(call, "predict")
             self._known(request.model_name)
+            if request.model_version:
+                raise NotSupportedError(WHICH_VERSION)  # noqa: TRY301 - told below like others
             asked = await self._desk.read(lambda: v2_grpc.read(request), request.ByteSize())
             answers = await self._desk.answer(call, asked)
             response = await self._desk.rendered(lambda: v2_grpc.render(answers, asked), answers)

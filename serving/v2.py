@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from churn.domain.formula import nearest
-from serving.asked import PLAIN_OPTIONS, RANGES, WIDTHS, Asked, Options, Tensor, shown
+from serving.asked import PLAIN_OPTIONS, RANGES, WIDTHS, Asked, Misfit, Options, Tensor, shown
 from serving.documents import shaped
-from serving.errors import Fault, InvalidValuesError, MalformedError
+from serving.errors import Fault, MalformedError
 from serving.plain import Columns, Plain
 
 _HOLDS: dict[str, tuple[type, ...]] = {
@@ -52,8 +52,9 @@ class Tensors(Asked):
 
     @cached_property
     def values(self) -> Mapping[str, Sequence[object]]:
-        """The customers' values by field. Raises MalformedError for tensors that fit neither each other nor their own
-        shapes, InvalidValuesError for values that are not of their tensor's datatype."""
+        """The customers' values by field, a `Misfit` for one that is not of its tensor's datatype.
+
+        Raises MalformedError for tensors that fit neither each other nor their own shapes."""
         if not self.tensors:
             raise MalformedError([Fault("inputs", "is empty")])
         faults = [fault for tensor in self.tensors for fault in _misshapen(tensor)]
@@ -69,9 +70,7 @@ class Tensors(Asked):
             raise MalformedError([Fault(f"inputs.{shown(name)}", problem) for name in ragged])
         if not self.count:
             raise MalformedError([Fault("inputs", "holds no customer")])
-        values = {tensor.name: _values(tensor) for tensor in self.tensors}
-        _refuse_other_types(self.tensors, values)
-        return values
+        return {tensor.name: _fitting(tensor.datatype, _values(tensor)) for tensor in self.tensors}
 
     def _read(self, readers: Plain) -> Columns | None:
         """All at once."""
@@ -157,15 +156,8 @@ def _short(tensor: Tensor, count: int) -> MalformedError:
     return MalformedError([Fault(f"inputs.{shown(tensor.name)}", problem)])
 
 
-def _refuse_other_types(tensors: Sequence[Tensor], values: Mapping[str, Sequence[object]]) -> None:
-    faults = [
-        Fault(f"inputs.{shown(tensor.name)}[{row}]", f"is not {tensor.datatype}")
-        for tensor in tensors
-        for row, value in enumerate(values[tensor.name])
-        if value is not None and not _is(tensor.datatype, value)
-    ]
-    if faults:
-        raise InvalidValuesError(faults)
+def _fitting(datatype: str, values: Sequence[object]) -> list[object]:
+    return [value if value is None or _is(datatype, value) else Misfit(datatype) for value in values]
 
 
 def _is(datatype: str, value: object) -> bool:

@@ -79,7 +79,7 @@ class Follower:
             former = answering.lineup
             document = await aside(self._store.read, answering.model)
             if document is None:
-                return
+                raise UserError("the traffic document is gone")
             if _is_as(document, former):
                 if document.revision != former.revision:
                     answering.lineup = replace(former, revision=document.revision)

@@ -103,7 +103,10 @@ def _path(env: Mapping[str, str], name: str) -> Path | None:
 
 
 def _networks(env: Mapping[str, str], name: str) -> Networks | None:
-    texts = [text.strip() for text in env.get(name, "").split(",") if text.strip()]
+    given = env.get(name, "")
+    texts = [text.strip() for text in given.split(",") if text.strip()]
+    if given and not texts:
+        raise UserError("holds no network", where=name, remedy="write some, with commas between them, or leave it out")
     return Networks.parse(texts, name) if texts else None
 
 

@@ -237,6 +237,19 @@ def test_a_partial_answer_is_the_same_in_every_protocol(predictor: Predictor, st
     assert list(found["error"]) == [v.decode() if isinstance(v, bytes) else v for v in by_message["error"]]
 
 
+def test_a_value_of_another_type_is_its_customers_fault_alone(predictor: Predictor) -> None:
+    rows = [{**bundles.CUSTOMER, "visits": visits} for visits in (1, 2, 3)]
+    content, _ = InferRequest("shop", tensors(rows)).to_rest()
+    asked = {**content, "parameters": {"partial": True}}
+    (visits,) = (one for one in asked["inputs"] if one["name"] == "visits")
+    right = {one["name"]: one["data"] for one in predictor.infer(asked).json["outputs"]}
+    for wrong in ("x", 1.5, [2], True, 2**63):
+        visits["data"][1] = wrong
+        found = {one["name"]: one["data"] for one in predictor.infer(asked).json["outputs"]}
+        assert found["error"] == ["", "inputs.visits[1] is not INT64", ""]
+        assert found["probability"] == [right["probability"][0], None, right["probability"][2]]
+
+
 def test_reasons_are_the_same_by_parameter_by_route_and_in_every_protocol(predictor: Predictor, stub: Any) -> None:
     rows = [{"customer_id": "ann"}, {"customer_id": "bob", "visits": 2}]
     parameters = {"explain": True, "top": 2}

@@ -47,6 +47,7 @@ def text(name: str, *values: str) -> Any:
 
 GRPC: dict[str, tuple[pb.ModelInferRequest, str, str]] = {
     "another model": (pb.ModelInferRequest(model_name="nope"), "NOT_FOUND", "this server has no model of that name"),
+    "a version": (grpc_request(model_version="7"), "UNIMPLEMENTED", "which version answers is decided by the traffic"),
     "no tensors": (pb.ModelInferRequest(model_name="shop"), "INVALID_ARGUMENT", "inputs is empty"),
     "out of range": (grpc_request(spend=-1), "INVALID_ARGUMENT", "inputs.spend[0] is below 0"),
     "NaN": (grpc_request(spend=float("nan")), "INVALID_ARGUMENT", "inputs.spend[0] is not a number"),

@@ -1,7 +1,7 @@
 """Drift: it begins when it should, does what it says, and nothing else."""
 
-import pandas as pd
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 

@@ -103,6 +103,14 @@ def test_an_unchanged_document_changes_nothing(followed: Followed) -> None:
     assert followed.answering.lineup is before
 
 
+def test_a_document_that_is_gone_leaves_who_serves_and_is_no_success(followed: Followed) -> None:
+    before = followed.answering.lineup
+    (Path(followed.settings.traffic) / "shop.yaml").unlink()
+    with pytest.raises(UserError, match="the traffic document is gone"):
+        followed.catch_up()
+    assert followed.answering.lineup is before
+
+
 def test_a_challenger_that_cannot_be_loaded_is_left_out_and_tried_again(
     followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,12 +145,6 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_whole_line_up_as_it_is(foll
         run(followed.follower.reload(followed.answering))
     assert followed.answering.lineup is before
     assert followed.failures("champion") == 1
-
-
-def test_a_document_that_is_gone_changes_nothing(followed: Followed) -> None:
-    Path(followed.settings.traffic, "shop.yaml").unlink()
-    followed.catch_up()
-    assert followed.serving == (1, None)
 
 
 def test_who_serves_is_said_to_people_and_to_prometheus(followed: Followed, caplog: pytest.LogCaptureFixture) -> None:
