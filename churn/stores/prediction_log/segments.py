@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,6 +20,15 @@ SUFFIX = ".seg"
 _RECORDS = msgspec.msgpack.Decoder(list[Logged])
 _LAYOUTS = msgspec.msgpack.Decoder(list[Layout])
 _ENCODER = msgspec.msgpack.Encoder()
+
+
+def opened(path: Path) -> int:
+    """A segment's file, to read. Raises OSError, also for what is no file; waits for nobody who would write to it."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "no file", str(path))
+    return file
 
 
 class Segment:
@@ -92,7 +103,7 @@ class Source:
         batch = Batch([], self._layouts, 0)
         self._next, self._faults, self._rows_taken = self._offset, (0, 0), 0
         try:
-            file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = opened(segment.path)
         except FileNotFoundError:  # somebody deleted it
             self._rows_taken = max(0, segment.rows - segment.shipped)
             self._next = max(end, self._offset)

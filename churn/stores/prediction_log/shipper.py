@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import time
@@ -24,6 +25,7 @@ class Shipper:
     def __init__(self, options: LogOptions, writer: Writer, backlog: Backlog) -> None:
         self.written_rows = self.refused_rows = 0
         self.condition = Condition("the database takes no rows", "the database takes rows again")
+        self.unread = Condition("what a process left in the spool cannot be read and waits", "all of it can be read")
         self._options = options
         self._writer = writer
         self._backlog = backlog
@@ -123,11 +125,30 @@ class Shipper:
         self._sink.connect()
         if not self._closing.is_set():
             for folder in self._adopted:
-                while self._ship_from(folder.source) and not self._closing.is_set():
-                    pass
+                self._empty(folder)
+            if not any(folder.retry_at for folder in self._adopted):
+                self.unread.fine()
         rows = sum(self._ship_from(source) for source in self._own()) or self._ship_stuck()
         more = rows >= self._options.batch_rows or any(len(source.segments) > 1 for source in self._own())
         return rows > 0, more
+
+    def _empty(self, folder: Folder) -> None:
+        """Ships what a process left. A folder that cannot be read is set aside for a while, and keeps no other back."""
+        if time.monotonic() < folder.retry_at:
+            return
+        while not self._closing.is_set():
+            try:
+                batch = folder.source.take(self._options.batch_rows)
+            except OSError as error:
+                folder.retry_at = time.monotonic() + self._options.adopt_s
+                kind = errno.errorcode.get(error.errno or 0, type(error).__name__)
+                self.unread.trouble(kind, f": {folder.path.name}")
+                return
+            folder.retry_at = 0.0
+            if batch is None:
+                return
+            self._deliver(batch)
+            folder.source.advance()
 
     def _ship_from(self, source: Source) -> int:
         batch = source.take(self._options.batch_rows)

@@ -34,6 +34,7 @@ class Folder:
     def __init__(self, path: Path, lock: int, segments: deque[Segment]) -> None:
         self.path = path
         self.source = Source(segments)
+        self.retry_at = 0.0  # of one that could not be read: before then, nobody tries again
         self._lock = lock
 
     @classmethod
@@ -58,7 +59,7 @@ class Folder:
     def adopt(cls, path: Path) -> Folder | None:
         """One whose process is gone; None when somebody holds it."""
         try:
-            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         except OSError:  # gone, or not ours to open
             return None
         try:
@@ -225,12 +226,13 @@ def _born(folder: Path) -> float:
 
 
 def _segments(folder: Path) -> deque[Segment]:
+    """Files alone: what else has a segment's name is somebody else's."""
     found: deque[Segment] = deque()
     with suppress(OSError):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             with suppress(FileNotFoundError):
-                if _SEGMENT.fullmatch(entry.name):
-                    found.append(Segment(Path(entry.path), entry.stat().st_size))
+                if _SEGMENT.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    found.append(Segment(Path(entry.path), entry.stat(follow_symlinks=False).st_size))
     return found
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from churn.stores.prediction_log import segments
 from churn.stores.prediction_log.frames import SEGMENT_MAGIC
 from churn.stores.prediction_log.segments import records_frame
 from churn.stores.prediction_log.spool import Folder
@@ -400,3 +402,99 @@ def test_a_spool_that_can_not_be_made_stops_nothing(url: str, tmp_path: Path) ->
     ours.append(record(request_id="100"))
     assert ours.close()
     assert requests(url) == [str(number) for number in range(101)]
+
+
+def _hold(path: Path, kind: str) -> None:
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a link to itself"])
+def test_what_only_has_a_segments_name_is_left_alone_and_stops_nothing(
+    url: str, nowhere: str, spool: Path, kind: str
+) -> None:
+    leave(spool, nowhere, ["a"])
+    before = segment(spool)
+    odd = before.with_name("000000007.seg")
+    _hold(odd, kind)
+    ours = log(url, spool)
+    ours.append(record(request_id="b"))
+    eventually(lambda: ours.status().written_rows == 2)
+
+    assert ours.close()
+    assert sorted(requests(url)) == ["a", "b"]
+    assert not before.exists()
+    assert os.path.lexists(odd)
+
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Segments that the disk does not give; what is taken out of the set can be read again."""
+    bad: set[Path] = set()
+    read = segments.opened
+
+    def opened(path: Path) -> int:
+        if path in bad:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read(path)
+
+    monkeypatch.setattr(segments, "opened", opened)
+    return bad
+
+
+def test_a_folder_that_cannot_be_read_waits_and_keeps_no_other_back(
+    url: str, nowhere: str, spool: Path, unreadable: set[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    leave(spool, nowhere, ["bad"])
+    unreadable.add(segment(spool))
+    leave(spool, nowhere, ["good"])
+    os.utime(next(iter(unreadable)).with_name("lock"), (0, 0))
+    ours = log(url, spool)
+    ours.append(record(request_id="own"))
+    eventually(lambda: ours.status().written_rows == 2)
+    eventually(lambda: ours.status().last_error == "EIO")
+    time.sleep(0.5)
+
+    assert sorted(requests(url)) == ["good", "own"]
+    assert len([entry for entry in caplog.messages if "cannot be read" in entry]) == 1
+    unreadable.clear()
+    eventually(lambda: ours.status().written_rows == 3)
+    eventually(lambda: not ours.status().last_error)
+    assert ours.close()
+    assert sorted(requests(url)) == ["bad", "good", "own"]
+    assert list(spool.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_read_is_there_for_the_next_process(
+    url: str, nowhere: str, spool: Path, unreadable: set[Path]
+) -> None:
+    leave(spool, nowhere, ["bad", "worse"])
+    unreadable.add(segment(spool))
+    ours = log(url, spool)
+    eventually(lambda: ours.status().last_error == "EIO")
+    assert ours.close()
+
+    unreadable.clear()
+    assert drain(url, spool, 2) == (0, 0)
+    assert requests(url) == ["bad", "worse"]
+
+
+def test_a_database_that_answers_with_errors_keeps_the_order_of_what_is_left(
+    url: str, nowhere: str, spool: Path
+) -> None:
+    """That is no folder's fault: none is gone past."""
+    leave(spool, nowhere, ["a", "b"])
+    file = Path(url.removeprefix("sqlite:///"))
+    file.mkdir()
+    ours = log(url, spool)
+    ours.append(record(request_id="c"))
+    eventually(lambda: bool(ours.status().last_error))
+    file.rmdir()
+    eventually(lambda: ours.status().written_rows == 3)
+
+    assert ours.close()
+    assert requests(url) == ["a", "b", "c"]
