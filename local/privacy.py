@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,13 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """Where an export lies, and how many rows each place gave; none when nothing is held."""
+    """Where an export lies, and how many rows each place gave; none when nothing is held.
+
+    `unsearched` holds what nobody can be found in by an id."""
 
     folder: str
     rows: dict[str, int]
+    unsearched: list[Held] = []
 
 
 class Desk:
@@ -121,7 +124,7 @@ def erase(
             dry_run=dry_run,
             erased=[held for held in found if held.rows or not held.note],
             left=left,
-            unsearched=[held for held in found if held.note and not held.rows],
+            unsearched=_unsearched(found),
             yours=list(sources(desk.settings, desk.search)),
         )
         if not dry_run:
@@ -139,16 +142,17 @@ def export(given: str, out: Path, more_contracts: Sequence[str] = ()) -> Exporte
     with turn(Settings.load().prepare()):
         desk = Desk(given, more_contracts, "", record=False)
         held = {place.name: found for place in desk.places if (found := dict(place.rows()))}
+        unsearched = _unsearched(held for place in desk.places for held in place.find())
     counts = {place: sum(len(rows) for rows in found.values()) for place, found in held.items()}
     if not held:
-        return Exported("", {})
+        return Exported("", {}, unsearched)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     document = {"customer_id": desk.customer.text, "at": datetime.now(UTC), "held": _readable(held)}
     file = out / "customer.json"
     files.write_atomically(file, msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2))
     file.chmod(0o600)
     files.remove(out / ".staging")
-    return Exported(str(out), counts)
+    return Exported(str(out), counts, unsearched)
 
 
 def archive(days: int) -> Retained:
@@ -185,6 +189,10 @@ def _contracts(settings: Settings, more: Sequence[str]) -> list[Contract]:
         yield from trained_under(settings)
 
     return list({contract.digest: contract for contract in found()}.values())
+
+
+def _unsearched(found: Iterable[Held]) -> list[Held]:
+    return [held for held in found if held.note and not held.rows]
 
 
 def _by_place(erased: Sequence[Held]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from local import screen
 from local.commands.options import AsJson
 
 if TYPE_CHECKING:
+    from churn.stores.privacy.places import Held
     from local.privacy import Erased
 
 app = typer.Typer(help="A customer's data: export, erase; old predictions: archive.", no_args_is_help=True)
@@ -62,11 +64,13 @@ def export(
     done = privacy.export(_id(customer_id), out, contract or ())
     if as_json:
         screen.document(done)
-    elif not done.rows:
+        return
+    if not done.rows:
         screen.out.print("Nothing is held of this customer.")
     else:
         counts = ", ".join(f"{rows:,} in {place}" for place, rows in done.rows.items())
         screen.out.print(f"{done.folder}: {counts}", markup=False)
+    _tell_unsearched(done.unsearched)
 
 
 @app.command()
@@ -98,7 +102,11 @@ def _show(done: Erased) -> None:
         screen.tell(f"still there: {held.rows:,} in {held.place}, {held.where}: run again when nothing works on it")
     for held in done.yours:
         screen.tell(f"yours: {held.where} holds {held.rows:,}; {held.note}")
-    for held in done.unsearched:
+    _tell_unsearched(done.unsearched)
+
+
+def _tell_unsearched(unsearched: Sequence[Held]) -> None:
+    for held in unsearched:
         screen.tell(f"not searched: {held.where}: {held.note}")
 
 

@@ -101,7 +101,12 @@ class LoggedPredictions:
             yield Held(self.name, _LOG, int(found[0][0]))
 
     def erase(self) -> Iterator[Held]:
-        """Deletes the rows in one transaction, in which writers wait: none of them inserts what it read before."""
+        """Deletes the rows in one transaction, in which writers wait: none of them inserts what it read before.
+
+        A SQLite file gets the log's tables first, as whoever delivers a spool would make them."""
+        if sqlite_file(self._url) is not None:
+            with _answered(self._url):
+                log_file.ensure_schema(self._url)
         with database(self._url) as asked:
             if not asked.has(_LOG):
                 return
@@ -162,11 +167,16 @@ def database(url: str) -> Iterator[Database]:
     """The database at an address, in a transaction that is committed at the end. A SQLite file is not made.
 
     Raises UserError, which quotes no value, for what the database answers with."""
+    with _answered(url), _sqlite(url) if sqlite_file(url) is not None else _postgres(url) as opened:
+        yield opened
+
+
+@contextmanager
+def _answered(url: str) -> Iterator[None]:
     import psycopg2
 
     try:
-        with _sqlite(url) if sqlite_file(url) is not None else _postgres(url) as opened:
-            yield opened
+        yield
     except (sqlite3.Error, psycopg2.Error) as error:
         kind = getattr(error, "sqlite_errorname", None) or type(error).__name__
         raise UserError(f"the database refuses ({kind})", where=redacted(url), remedy="check CHURN_DATABASE") from None

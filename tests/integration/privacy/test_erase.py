@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from churn.stores import objects
 from churn.stores.digests import sha256_of_file
 from churn.stores.folder_store import FolderStore
 from churn.stores.prediction_log import schema
+from churn.stores.prediction_log.frames import RECORDS, frame
 from churn.stores.privacy import ledger
 from churn.stores.privacy.customer import Customer
 from churn.stores.privacy.folders import StepFiles
@@ -181,6 +183,33 @@ def test_predictions_on_their_way_do_not_arrive(home: Home) -> None:
     assert not list(home.spool.glob("*/*.seg"))
     assert home.pseudonym() not in _logged(home)
     assert len(_logged(home)) == 3, "the others' predictions, and the one of nobody, are there"
+
+
+@pytest.mark.parametrize("kind", ["another version's frame", "damage", "a folder", "a pipe"])
+def test_what_cannot_be_read_in_the_spool_is_named_and_the_rest_is_erased(
+    embedded: Household, tmp_path: Path, kind: str
+) -> None:
+    embedded.leave_in_spool(1, [embedded.pseudonym()])
+    [left] = embedded.spool.glob("*/*.seg")
+    odd = left if kind in ("another version's frame", "damage") else left.with_name("000000007.seg")
+    if kind == "a folder":
+        odd.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(odd)
+    else:
+        more = b"?" * 100 if kind == "damage" else frame(RECORDS, 1, b"\xc1")
+        odd.write_bytes(odd.read_bytes() + more + frame(RECORDS, 0, b"\x90"))
+    where = odd.relative_to(embedded.spool).as_posix()
+
+    exported = privacy.export(CANARY, tmp_path / "out")
+    assert exported.rows["spool"] == 1
+    assert where in [held.where for held in exported.unsearched]
+    done = privacy.erase(CANARY)
+    assert [(held.where, held.rows) for held in done.unsearched if held.place == "spool"] == [(where, 0)]
+    assert not done.left
+    assert [held.rows for held in done.erased if held.place == "spool"] == [1]
+    assert "online store" in {held.place for held in done.erased}, "later places are reached"
+    assert embedded.pseudonym() not in _logged(embedded)
 
 
 def test_a_writer_that_began_before_the_erasure_brings_nobody_back(on_servers: Home) -> None:
