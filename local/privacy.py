@@ -17,7 +17,7 @@ from churn.domain.errors import UserError
 from churn.stores import files, objects
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.contracts import trained_under
-from churn.stores.privacy.customer import Customer
+from churn.stores.privacy.customer import Customer, counting
 from churn.stores.privacy.database import CustomerTable, LoggedPredictions, ScoreTable, names_customers
 from churn.stores.privacy.folders import Copies, StepFiles, sources
 from churn.stores.privacy.ledger import Act, Erasure, Ledger
@@ -74,8 +74,8 @@ class Desk:
         serving = ServingSettings.load(os.environ, settings)
         self.settings = settings
         names = _pseudonyms(settings, serving.log_key, make=record)
-        self.customer = Customer(given, names)
         known = _contracts(settings, more_contracts)
+        self.customer = Customer(given, names, counts=bool(counting(known)))
         self.search = Search(self.customer, known)
         self.ledger = Ledger(
             objects.open_store(settings), Act(self.customer.alias, by or getpass.getuser(), datetime.now(UTC))
@@ -85,13 +85,13 @@ class Desk:
         # behind the files that it is filled from. Published scores behind the store in which a batch has its shards:
         # without them, no run publishes any more what it scored before.
         self.places: list[Place] = [
-            CustomerTable(settings.database, self.customer),
+            CustomerTable(settings.database, self.customer, known),
             LoggedPredictions(settings.database, self.customer),
             SpooledPredictions(serving.spool, settings.database, self.customer),
             LoadedOutcomes(settings.database, self.customer),
             StoredTables(settings, self.search, self.ledger, published.others),
             published,
-            ScoreTable(settings.database, self.customer),
+            ScoreTable(settings.database, self.customer, known),
             StepFiles(settings, self.search, self.ledger),
             Copies(settings, self.search),
             OnlineStore(settings, self.customer, known),

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.stores.addresses import redacted, sqlite_file
 from churn.stores.prediction_log import sqlite as log_file
-from churn.stores.privacy.customer import Customer
+from churn.stores.privacy.customer import Customer, counting
 from churn.stores.privacy.places import Held
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 _LOG = "predictions"
+_ID = "customerID"
 
 WITH_CUSTOMERS = {
     *("customers", "scores"),
@@ -37,52 +39,64 @@ WITHOUT_CUSTOMERS = {
 
 
 class _ById:
-    """A table that holds customers by their id, as text in `column`; one row or more each."""
+    """A table that holds customers by their id, as text; one row or more each.
+
+    The id is taken as it was given, and in a number's usual spelling only where one of the contracts counts."""
 
     name: str
     table: str
-    column: str
 
-    def __init__(self, url: str, customer: Customer) -> None:
-        usual = customer.text if customer.integer is None else str(customer.integer)
-        self._url, self._ids = url, sorted({customer.text, usual})
+    def __init__(self, url: str, customer: Customer, contracts: Iterable[Contract]) -> None:
+        self._url = url
+        self._among, self._values = self._named(customer, counting(contracts))
+
+    def _named(self, customer: Customer, counted: Sequence[Contract]) -> tuple[str, list[str]]:
+        """A condition that is true of the customer's rows, and its values."""
+        raise NotImplementedError
 
     def find(self) -> Iterator[Held]:
         """The table, when there are rows."""
         with database(self._url) as asked:
-            found = asked.run(f"SELECT count(*) FROM {self.table} WHERE {self._among()}", self._ids, self.table)
+            found = asked.run(f"SELECT count(*) FROM {self.table} WHERE {self._among}", self._values, self.table)
         if found and found[0][0]:
             yield Held(self.name, self.table, int(found[0][0]))
 
     def erase(self) -> Iterator[Held]:
         """Deletes the rows."""
         with database(self._url) as asked:
-            gone = asked.run(f"DELETE FROM {self.table} WHERE {self._among()} RETURNING 1", self._ids, self.table)
+            gone = asked.run(f"DELETE FROM {self.table} WHERE {self._among} RETURNING 1", self._values, self.table)
         if gone:
             yield Held(self.name, self.table, len(gone))
 
     def rows(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """The rows by column."""
         with database(self._url) as asked:
-            found = asked.run(f"SELECT * FROM {self.table} WHERE {self._among()}", self._ids, self.table)
+            found = asked.run(f"SELECT * FROM {self.table} WHERE {self._among}", self._values, self.table)
             named = [dict(zip(asked.columns, row, strict=True)) for row in found]
         if named:
             yield self.table, named
-
-    def _among(self) -> str:
-        return f"{self.column} IN ({', '.join(['%s'] * len(self._ids))})"
 
 
 class CustomerTable(_ById):
     """Whom a training may read."""
 
-    name, table, column = "database", "customers", '"customerID"'
+    name, table = "database", "customers"
+
+    def _named(self, customer: Customer, counted: Sequence[Contract]) -> tuple[str, list[str]]:
+        keys = {one.source_of(one.key.column) for one in counted if one.key}
+        return f'"{_ID}" IN (%s, %s)', [customer.text, customer.usual if _ID in keys else customer.text]
 
 
 class ScoreTable(_ById):
     """What applications read. Erased after the published scores, which a run holds while it writes this table too."""
 
-    name, table, column = "scores", "scores", "customer"
+    name, table = "scores", "scores"
+
+    def _named(self, customer: Customer, counted: Sequence[Contract]) -> tuple[str, list[str]]:
+        models = sorted({one.name for one in counted})
+        known = ", ".join(["%s"] * len(models)) or "NULL"
+        among = f"(customer = %s OR (customer = %s AND model IN ({known})))"
+        return among, [customer.text, customer.usual, *models]
 
 
 class LoggedPredictions:

@@ -83,7 +83,7 @@ class Publisher:
         return [
             StoredTables(self.settings, search, ledger, published.others),
             published,
-            database.ScoreTable(self.settings.database, search.customer),
+            database.ScoreTable(self.settings.database, search.customer, search.contracts),
         ]
 
     def erase(self) -> list[Held]:

@@ -10,11 +10,20 @@ from churn.stores.privacy.customer import Customer
 NAMES = Pseudonyms(b"k" * 32)
 
 
-def test_a_number_goes_by_the_name_the_predictor_gives_it_and_by_what_was_typed() -> None:
-    customer = Customer(" 007 ", NAMES)
+def test_where_a_key_counts_a_number_goes_by_the_name_the_predictor_gives_it_and_by_what_was_typed() -> None:
+    customer = Customer(" 007 ", NAMES, counts=True)
     assert customer.integer == 7
     assert customer.pseudonyms == (NAMES.pseudonym("7"), NAMES.pseudonym("007"))
     assert customer.alias == NAMES.pseudonym("7").hex()
+
+
+@pytest.mark.parametrize("given", ["007", "+7", "7", "-0"])
+def test_where_every_key_is_text_a_customer_goes_by_what_was_typed_alone(given: str) -> None:
+    customer = Customer(given, NAMES)
+    assert customer.pseudonyms == (NAMES.pseudonym(given),)
+    assert customer.alias == NAMES.pseudonym(given).hex()
+    assert customer.among(pa.array(["7", "007", "+7", "-0"])).to_pylist().count(True) == 1
+    assert customer.among(pa.array([int(given)])).to_pylist() == [True], "a column that counts has no spellings"
 
 
 def test_rows_of_the_log_call_a_customer_by_keys_made_of_the_pseudonym() -> None:
