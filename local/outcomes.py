@@ -16,9 +16,12 @@ from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.domain.formula import nearest
 from churn.stores import outcomes
+from churn.stores.addresses import redacted
 from churn.stores.outcomes import Loaded
+from churn.stores.prediction_log import fingerprints
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
-from churn.stores.privacy.database import names_customers
+from churn.stores.prediction_log.sinks import Away
+from churn.stores.privacy.database import known_key, names_customers
 from churn.stores.settings import Settings
 from components.ingest import sources
 from feature_repo import contracts
@@ -141,12 +144,22 @@ class _Reader:
 
 
 def _pseudonyms(settings: Settings) -> Pseudonyms:
-    """By the predictor's key. A new one where customers have names by another would match nobody."""
+    """By the predictor's key. Another one, where customers have names already, would match nobody."""
     key = ServingSettings.load(os.environ, settings).log_key
-    if not key.exists() and names_customers(settings.database):
+    named = names_customers(settings.database)
+    if named and not key.exists():
         remedy = "point CHURN_LOG_KEY at the key that the predictor has"
         raise UserError("there is no key, and customers are in the log under names made with one", str(key), remedy)
-    return Pseudonyms.load(key)
+    names = Pseudonyms.load(key)
+    if named:
+        fingerprints.refuse_other(known_key(settings.database), names, key)
+        return names
+    try:
+        fingerprints.keep(settings.database, names, key)
+    except Away as error:
+        where, remedy = redacted(settings.database), "run `churn data migrate`, and check CHURN_DATABASE"
+        raise UserError(f"the database keeps no key's fingerprint ({error})", where, remedy) from None
+    return names
 
 
 def _moment(as_of: str) -> datetime:

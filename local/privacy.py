@@ -15,10 +15,11 @@ from rich.table import Table
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.stores import files, objects
+from churn.stores.prediction_log.fingerprints import refuse_other
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.contracts import trained_under
 from churn.stores.privacy.customer import Customer, counting
-from churn.stores.privacy.database import CustomerTable, LoggedPredictions, ScoreTable, names_customers
+from churn.stores.privacy.database import CustomerTable, LoggedPredictions, ScoreTable, known_key, names_customers
 from churn.stores.privacy.folders import Copies, StepFiles, sources
 from churn.stores.privacy.ledger import Act, Erasure, Ledger
 from churn.stores.privacy.months import months
@@ -173,9 +174,11 @@ def table(done: Erased) -> Table:
 
 
 def _pseudonyms(settings: Settings, key: Path, *, make: bool) -> Pseudonyms | None:
-    """The names of customers in the log. A key that was lost would let an erasure pass by what it is to erase."""
+    """The names of customers in the log. By another key than theirs an erasure would pass by what it is to erase."""
     if key.exists():
-        return Pseudonyms.load(key)
+        names = Pseudonyms.load(key)
+        refuse_other(known_key(settings.database), names, key)
+        return names
     archived = objects.open_store(settings).list("archive/")
     if archived or names_customers(settings.database):
         remedy = "point CHURN_LOG_KEY at the key that the predictor has"

@@ -19,16 +19,18 @@ class Logbook:
     """`log` is None where the prediction log is off."""
 
     def __init__(self, settings: Settings, serving: ServingSettings, metrics: Metrics) -> None:
-        """Raises UserError when the key of the customers' names cannot be had."""
+        """Raises UserError when the key of the customers' names cannot be had, or is not the log's."""
         self._metrics = metrics
         self._written = self._lost = 0
         self._measuring = Lock()
         self.log: Log | None = None
         if serving.durability == "off":
             return
+        from churn.stores.prediction_log import fingerprints
         from churn.stores.prediction_log.log import PredictionLog
         from churn.stores.prediction_log.pseudonyms import Pseudonyms
         from churn.stores.prediction_log.records import LogOptions
+        from churn.stores.prediction_log.sinks import Away
 
         options = LogOptions(
             database=settings.database,
@@ -37,6 +39,10 @@ class Logbook:
             spool_limit_bytes=serving.spool_bytes,
         )
         pseudonyms = Pseudonyms.load(serving.log_key)
+        try:
+            fingerprints.keep(settings.database, pseudonyms, serving.log_key)
+        except Away as error:  # predictions wait in the spool meanwhile
+            log.warning("prediction log: the database does not say whose key it knows customers by (%s)", error)
         self._writer = PredictionLog(options)
         self.log = Log(self._writer, pseudonyms)
 

@@ -50,6 +50,19 @@ def test_leavers_and_stayers_are_loaded_under_the_pseudonyms_of_the_log(run: Run
     }
 
 
+def test_another_key_than_the_logs_is_refused_and_nothing_loaded(run: Run, tmp_path: Path) -> None:
+    table = ("customerID,left_at,known_until", "ann,,2026-05-01")
+    assert run(*table)[0] == 0
+    before = stored(tmp_path / "home")
+    key = tmp_path / "home/keys/log"
+    key.unlink()
+    assert "there is no key" in run(*table)[1]["error"]["problem"]
+    Pseudonyms.load(key)
+    code, done = run(*table)
+    assert (code, stored(tmp_path / "home")) == (2, before)
+    assert "is not the key" in done["error"]["problem"]
+
+
 def test_what_the_contract_calls_its_target_says_who_left(run: Run, tmp_path: Path) -> None:
     code, done = run("customerID,outcome_date,Churn", "ann,2026-05-01,Yes", "bob,2026-05-01,No", "cat,2026-05-01,maybe")
     assert (code, done["loaded"]["new"]) == (0, 2)

@@ -13,14 +13,17 @@ from churn.domain.errors import UserError
 from churn.stores.files import sync
 from churn.stores.prediction_log.records import ID_BYTES
 
-_PURPOSE = b"churn/log/1"
+_PURPOSE, _TOLD = b"churn/log/1", b"churn/log/key/1"
 _SHORTEST, _LONGEST = 32, 64
 
 
 class Pseudonyms:
-    """Pseudonyms by BLAKE2b under a secret key. Whoever holds the key can find a customer's rows; nobody else can."""
+    """Pseudonyms by BLAKE2b under a secret key. Whoever holds the key can find a customer's rows; nobody else can.
+
+    `fingerprint` tells keys apart, and nothing else of them."""
 
     def __init__(self, key: bytes) -> None:
+        self.fingerprint = hashlib.blake2b(key=key, digest_size=ID_BYTES, person=_TOLD).digest()
         self._state = hashlib.blake2b(key=key, digest_size=ID_BYTES, person=_PURPOSE)
 
     @classmethod

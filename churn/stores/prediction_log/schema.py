@@ -1,9 +1,10 @@
 """The tables of the prediction log, one source for the Alembic revision and for a SQLite file made on the way.
 
-A predictor's role on PostgreSQL needs: INSERT, SELECT on `predictions` and `prediction_layouts`, SELECT on
-`prediction_erasures`, EXECUTE on `prediction_month(timestamptz)`. Months are UTC's; their partitions are called
-`predictions_y2026m11`. Rows that a spool still holds when their customer is erased are kept out by
-`prediction_erasures`: a row no younger than the erasure is not inserted."""
+A predictor's role on PostgreSQL needs: INSERT, SELECT on `predictions`, `prediction_layouts` and `prediction_key`;
+SELECT on `prediction_erasures`; EXECUTE on `prediction_month(timestamptz)`. Months are UTC's; their partitions are
+called `predictions_y2026m11`. Rows that a spool still holds when their customer is erased are kept out by
+`prediction_erasures`: a row no younger than the erasure is not inserted. `prediction_key` has one row at most, the
+fingerprint of the key that the customers' names are made with: whoever has another key is refused."""
 
 from __future__ import annotations
 
@@ -32,6 +33,16 @@ RISKS = ("low", "medium", "high")
 
 TABLES = ("predictions", "prediction_layouts", "prediction_erasures")
 
+SQLITE_KEY = """
+    CREATE TABLE IF NOT EXISTS prediction_key (
+        one INTEGER PRIMARY KEY DEFAULT 1 CHECK (one = 1), fingerprint BLOB NOT NULL
+    )
+"""
+
+POSTGRES_KEY = """
+    CREATE TABLE prediction_key (one smallint PRIMARY KEY DEFAULT 1 CHECK (one = 1), fingerprint bytea NOT NULL)
+"""
+
 SQLITE = (
     """
     CREATE TABLE IF NOT EXISTS predictions (
@@ -52,6 +63,7 @@ SQLITE = (
     )
     """,
     "CREATE TABLE IF NOT EXISTS prediction_erasures (customer BLOB PRIMARY KEY, erased_at REAL NOT NULL)",
+    SQLITE_KEY,
 )
 
 POSTGRES = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.stores.addresses import redacted, sqlite_file
+from churn.stores.prediction_log import fingerprints
 from churn.stores.prediction_log import sqlite as log_file
 from churn.stores.privacy.customer import Customer, counting
 from churn.stores.privacy.places import Held
@@ -31,7 +32,7 @@ WITH_CUSTOMERS = {
 """The tables in which customers are, each the concern of a place."""
 
 WITHOUT_CUSTOMERS = {
-    *("prediction_layouts", "drift_reports", "model_performance"),
+    *("prediction_layouts", "prediction_key", "drift_reports", "model_performance"),
     *("leases", "retrainings", "notices", "notice_queue", "rollout_decisions"),
     "churn_schema_version",
 }
@@ -148,9 +149,17 @@ class LoggedPredictions:
 
 
 def names_customers(url: str) -> bool:
-    """Whether anybody is in the log by a pseudonym."""
+    """Whether anybody is in the log by a pseudonym, or on the way there: somebody's key is known."""
     with database(url) as asked:
-        return bool(asked.run(f"SELECT 1 FROM {_LOG} WHERE customer IS NOT NULL LIMIT 1", [], _LOG))
+        found = asked.run(f"SELECT 1 FROM {_LOG} WHERE customer IS NOT NULL LIMIT 1", [], _LOG)
+        return bool(found or asked.run(fingerprints.KNOWN, [], "prediction_key"))
+
+
+def known_key(url: str) -> bytes | None:
+    """The fingerprint of the key that the log's names are made with; None where there are none yet."""
+    with database(url) as asked:
+        found = asked.run(fingerprints.KNOWN, [], "prediction_key")
+    return bytes(found[0][0]) if found else None
 
 
 class Database:

@@ -17,8 +17,9 @@ from churn.domain.errors import UserError
 from churn.stores import objects
 from churn.stores.digests import sha256_of_file
 from churn.stores.folder_store import FolderStore
-from churn.stores.prediction_log import schema
+from churn.stores.prediction_log import fingerprints, schema
 from churn.stores.prediction_log.frames import RECORDS, frame
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy import ledger
 from churn.stores.privacy.customer import Customer
 from churn.stores.privacy.folders import StepFiles
@@ -282,6 +283,20 @@ def test_without_the_logs_key_nothing_is_erased(embedded: Household) -> None:
     (embedded.settings.home / "keys/log").unlink()
     with pytest.raises(UserError, match="CHURN_LOG_KEY"):
         privacy.erase(CANARY)
+    assert isinstance(embedded.online(), Known)
+
+
+def test_with_another_key_than_the_logs_nothing_is_erased_and_nothing_handed_out(
+    embedded: Household, tmp_path: Path
+) -> None:
+    embedded.predicted(0)
+    key = embedded.settings.home / "keys/log"
+    fingerprints.keep(embedded.settings.database, Pseudonyms.load(key), key)
+    key.unlink()
+    Pseudonyms.load(key)
+    for act in (lambda: privacy.erase(CANARY), lambda: privacy.export(CANARY, tmp_path / "out")):
+        with pytest.raises(UserError, match="keys/log: is not the key"):
+            act()
     assert isinstance(embedded.online(), Known)
 
 

@@ -22,7 +22,7 @@ from tests.servers import free_port
 JANUARY = datetime(2026, 1, 31, tzinfo=UTC)
 MONITORING = {"outcomes", "outcome_history", "drift_reports", "model_performance"}
 LOOP = {"leases", "retrainings", "notices", "notice_queue", "rollout_decisions"}
-TABLES = {"customers", "scores", *schema.TABLES, *MONITORING, *LOOP, "churn_schema_version"}
+TABLES = {"customers", "scores", "prediction_key", *schema.TABLES, *MONITORING, *LOOP, "churn_schema_version"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

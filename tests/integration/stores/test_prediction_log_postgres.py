@@ -9,6 +9,7 @@ import subprocess
 import time
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -16,6 +17,8 @@ import pytest
 
 from churn.domain.errors import UserError
 from churn.stores.database import migrate
+from churn.stores.prediction_log import fingerprints
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.prediction_log.reading import Query, read
 from churn.stores.prediction_log.segments import Batch
 from churn.stores.prediction_log.sinks import Away, sink
@@ -191,7 +194,7 @@ def predictor(url: str) -> str:
     """The URL of a role that may do what a predictor needs."""
     name = f"predictor_{next(_numbers)}"
     ask(url, f"CREATE ROLE {name} LOGIN PASSWORD 'open'")
-    ask(url, f"GRANT INSERT, SELECT ON predictions, prediction_layouts TO {name}")
+    ask(url, f"GRANT INSERT, SELECT ON predictions, prediction_layouts, prediction_key TO {name}")
     ask(url, f"GRANT SELECT ON prediction_erasures TO {name}")
     ask(url, f"GRANT EXECUTE ON FUNCTION prediction_month(timestamptz) TO {name}")
     return url.replace("churn:sesame", f"{name}:open")
@@ -210,6 +213,34 @@ def test_a_predictor_needs_no_right_to_change_tables(url: str, predictor: str, s
     for forbidden in ("DELETE FROM predictions", "DROP TABLE predictions_y1970m01", "CREATE TABLE mine ()"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             ask(predictor, forbidden)
+
+
+def test_predictors_on_one_database_have_one_key(url: str, predictor: str, tmp_path: Path) -> None:
+    """Each with a home of its own would name the same customers differently, and none would be found under all."""
+    ours, theirs = (Pseudonyms.load(tmp_path / name / "log") for name in ("ours", "theirs"))
+    fingerprints.keep(predictor, ours, tmp_path / "ours/log")
+    with pytest.raises(UserError, match="theirs/log: is not the key"):
+        fingerprints.keep(predictor, theirs, tmp_path / "theirs/log")
+
+    fingerprints.keep(url, ours, tmp_path / "ours/log")
+    assert ask(url, "SELECT encode(fingerprint, 'hex') FROM prediction_key") == [(ours.fingerprint.hex(),)]
+
+
+def test_predictors_that_start_at_once_agree_on_one_key(url: str, tmp_path: Path) -> None:
+    def start(number: int) -> bool:
+        try:
+            fingerprints.keep(url, Pseudonyms(bytes([65 + number]) * 32), tmp_path)
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(start, range(8))) == 1
+
+
+def test_a_database_that_is_not_migrated_keeps_no_key(database_url: str, tmp_path: Path) -> None:
+    with pytest.raises(Away, match="UndefinedTable"):
+        fingerprints.keep(database_url, Pseudonyms(b"k" * 32), tmp_path)
 
 
 @pytest.mark.parametrize("moment", ["1969-12-31", "2100-01-01", "infinity", "-infinity"])

@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 from threading import Thread
 
+import msgspec
 import pytest
 
 from churn.domain.errors import UserError
 from churn.stores.prediction_log import reading
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.prediction_log.records import LogStatus
 from churn.stores.settings import Settings
 from serving.access.admission import Access
@@ -20,6 +22,7 @@ from serving.recording import Recorder
 from serving.settings import ServingSettings
 from serving.version import Version
 from tests import bundles
+from tests.servers import free_port
 from tests.unit.serving.conftest import asked, run
 
 
@@ -117,3 +120,17 @@ def test_a_key_that_is_none_stops_the_start(home: Settings, tmp_path: Path) -> N
     key.write_text("short")
     with pytest.raises(UserError, match="holds no key"):
         opened(home, Metrics(), CHURN_LOG_KEY=str(key))
+
+
+def test_a_key_that_is_not_the_logs_stops_the_start(home: Settings, tmp_path: Path) -> None:
+    opened(home, Metrics()).close()
+    Pseudonyms.load(tmp_path / "another")
+    with pytest.raises(UserError, match="another: is not the key"):
+        opened(home, Metrics(), CHURN_LOG_KEY=str(tmp_path / "another"))
+
+
+def test_without_its_database_it_starts(home: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    away = msgspec.structs.replace(home, database=f"postgresql://churn@127.0.0.1:{free_port()}/churn")
+    book = opened(away, Metrics())
+    assert book.log is not None
+    assert "whose key" in caplog.text
