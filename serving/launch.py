@@ -45,6 +45,7 @@ def serve(settings: Settings, model: str, where: Where) -> int:
     os.environ.pop(workers.METRICS_FOLDER, None)  # Feast sets it, and a child would count in its parent's folder
     serving = ServingSettings.load(os.environ, settings)
     access, tls = AccessOptions.load(os.environ), TlsOptions.load(os.environ)
+    serving.require_spool()
     access.require_safe(where.host, tls=tls is not None)
     Access(access).close()  # what is wrong with its files is said once, and now, not by each worker in some seconds
     if tls is not None:

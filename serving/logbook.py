@@ -60,6 +60,9 @@ class Logbook:
             self._metrics.log_rows.labels("queued").set(status.queued_rows)
             self._metrics.log_rows.labels("spooled").set(status.spooled_rows)
             self._metrics.log_lag.set(status.lag_s)
+            errors = {"spool": status.spool_error, "database": status.database_error, "left": status.left_error}
+            for place, error in errors.items():
+                self._metrics.log_stuck.labels(place).set(bool(error))
             self._metrics.log_written.inc(max(0, status.written_rows - self._written))
             self._metrics.log_lost.inc(max(0, status.lost_rows - self._lost))
             self._written, self._lost = status.written_rows, status.lost_rows

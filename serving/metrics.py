@@ -116,6 +116,13 @@ class Metrics:
             registry=own,
             multiprocess_mode="livemax",
         )
+        self.log_stuck = Gauge(
+            "churn_log_stuck",
+            "Workers whose predictions do not come now into the spool, or the database, or out of what a process left.",
+            ["place"],
+            registry=own,
+            multiprocess_mode="livesum",
+        )
         self.refused = Counter("churn_access_refused", "Requests refused at the door.", ["reason"], registry=own)
         self.suspicious = Counter(
             "churn_suspicious_callers",

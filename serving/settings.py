@@ -63,6 +63,19 @@ class ServingSettings(msgspec.Struct, frozen=True):
             log_key=Path(env.get("CHURN_LOG_KEY") or settings.home / "keys" / "log").expanduser().absolute(),
         )
 
+    def require_spool(self) -> None:
+        """Raises UserError when answers are to be durable, and the spool that makes them so cannot be written."""
+        if self.durability != "durable":
+            return
+        from churn.stores.prediction_log.spool import try_out
+
+        try:
+            try_out(self.spool)
+        except OSError as error:
+            remedy = "give a folder that can be written, or set CHURN_LOG_DURABILITY=batched"
+            problem = f"{self.spool} cannot be written: {error.strerror}"
+            raise UserError(problem, where="CHURN_LOG_SPOOL", remedy=remedy) from error
+
 
 class Writer(Protocol):
     """What takes the records of the prediction log."""

@@ -79,7 +79,9 @@ class PredictionLog:
             lost_rows=self._backlog.lost_rows + self._shipper.lost_rows,
             damaged_frames=self._shipper.damaged_frames,
             lag_s=self._shipper.lag_s,
-            last_error=self._condition.kind or self._shipper.condition.kind or self._shipper.unread.kind,
+            spool_error=self._condition.kind,
+            database_error=self._shipper.condition.kind,
+            left_error=self._shipper.unread.kind,
         )
 
     def _write_through(self, record: Logged) -> bool:

@@ -112,8 +112,9 @@ class LogStatus(msgspec.Struct, frozen=True):
     """Where the log stands. Rows count from the start of the process.
 
     `queued_*` is in memory, `spooled_*` on disk and not yet in the database (`spooled_rows` of this process alone,
-    bytes with what it adopted). `lag_s` is the age of the oldest record that a delivery is under way for.
-    `last_error` names a kind, or is empty once all is well again."""
+    bytes with what it adopted). `lag_s` is the age of the oldest record that a delivery is under way for. Errors name a
+    kind, or are empty once all is well again: of writing to the spool, of the database, and of reading what a process
+    left that is gone."""
 
     queued_rows: int
     queued_bytes: int
@@ -123,7 +124,14 @@ class LogStatus(msgspec.Struct, frozen=True):
     lost_rows: int
     damaged_frames: int
     lag_s: float
-    last_error: str
+    spool_error: str
+    database_error: str
+    left_error: str
+
+    @property
+    def last_error(self) -> str:
+        """One of the errors, the worst first."""
+        return self.spool_error or self.database_error or self.left_error
 
 
 def new_record() -> bytes:

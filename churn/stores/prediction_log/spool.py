@@ -189,6 +189,16 @@ class Writer:
         self._written += len(content)
 
 
+def try_out(spool: Path) -> None:
+    """Makes the spool if there is none, and writes to it. Raises OSError when that cannot be."""
+    folder = spool / f".{uuid.uuid4().hex}"  # swept with what was never born, should this process die in between
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / _LOCK).write_bytes(SEGMENT_MAGIC)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def adopt(spool: Path, held: set[Path]) -> tuple[list[Folder], int]:
     """The folders under `spool` whose processes are gone, oldest first, and the bytes in those of living ones.
 

@@ -134,3 +134,29 @@ def test_without_its_database_it_starts(home: Settings, caplog: pytest.LogCaptur
     book = opened(away, Metrics())
     assert book.log is not None
     assert "whose key" in caplog.text
+
+
+@pytest.mark.parametrize("durability", ["batched", "durable"])
+def test_a_spool_that_takes_nothing_is_told_while_it_is_so(
+    home: Settings, shop: Version, access: Access, tmp_path: Path, durability: str
+) -> None:
+    (tmp_path / "spool").write_text("a file where a folder should be")
+    metrics = Metrics()
+    book = opened(home, metrics, CHURN_LOG_DURABILITY=durability, CHURN_LOG_SPOOL=str(tmp_path / "spool"))
+    answering = Answering("shop", Lineup(shop), Recorder(metrics, book.log, access), 100)
+
+    def stuck() -> float:
+        run(answering.answer(asked(bundles.CUSTOMER), Call("v1 predict", "r-1")))
+        time.sleep(0.1)
+        book.measure()
+        return value(metrics, 'churn_log_stuck{place="spool"}')
+
+    deadline = time.monotonic() + 30
+    while not stuck():
+        assert time.monotonic() < deadline
+    assert value(metrics, 'churn_log_stuck{place="left"}') == 0
+    (tmp_path / "spool").unlink()
+    while stuck():
+        assert time.monotonic() < deadline
+    book.close()
+    assert value(metrics, "churn_log_lost_rows_total") == 0

@@ -79,3 +79,17 @@ def test_every_variable_is_listed_where_people_look_for_it(home: Settings) -> No
     env = Remembering()
     ServingSettings.load(env, home)
     assert env.names <= set(VARIABLES)
+
+
+@pytest.mark.parametrize("spool", ["/dev/null/spool", "/proc/spool"])
+def test_a_spool_that_can_not_be_written_is_refused_where_answers_are_to_be_durable(home: Settings, spool: str) -> None:
+    ServingSettings.load({"CHURN_LOG_SPOOL": spool}, home).require_spool()
+    durable = ServingSettings.load({"CHURN_LOG_SPOOL": spool, "CHURN_LOG_DURABILITY": "durable"}, home)
+    with pytest.raises(UserError, match=f"CHURN_LOG_SPOOL: {spool} cannot be written"):
+        durable.require_spool()
+
+
+def test_trying_a_spool_leaves_nothing_in_it(home: Settings, tmp_path: Path) -> None:
+    env = {"CHURN_LOG_SPOOL": str(tmp_path / "new/spool"), "CHURN_LOG_DURABILITY": "durable"}
+    ServingSettings.load(env, home).require_spool()
+    assert list((tmp_path / "new/spool").iterdir()) == []
