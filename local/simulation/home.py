@@ -33,6 +33,7 @@ def fresh(folder: Path, seed: int) -> Iterator[Settings]:
         settings = Settings.load().prepare()
         key = ServingSettings.load(os.environ, settings).log_key
         key.parent.mkdir(mode=0o700)
+        key.touch(mode=0o600)
         key.write_text(hashlib.sha256(f"simulation {seed}".encode()).hexdigest(), encoding="utf-8")
         yield settings
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -30,13 +31,17 @@ class Pseudonyms:
     def load(cls, path: Path) -> Pseudonyms:
         """The key in a file, which is made when there is none; processes that start at once agree on one.
 
-        Raises UserError for a file that cannot be read or made, or that holds no key of 32 to 64 characters."""
+        Raises UserError for a file that cannot be read or made, that everybody may read or write, or that holds no key
+        of 32 to 64 characters."""
         try:
             if not path.exists():
                 _make(path)
-            key = path.read_bytes().strip()
+            key, mode = path.read_bytes().strip(), path.stat().st_mode
         except OSError as error:
             raise UserError(f"no key can be kept there: {error.strerror}", where=str(path)) from error
+        if mode & (stat.S_IROTH | stat.S_IWOTH):
+            remedy = f"chmod 600 {path}; for a mounted Secret: defaultMode 0440, and an fsGroup"
+            raise UserError("everybody may read or write it", where=str(path), remedy=remedy)
         if not _SHORTEST <= len(key) <= _LONGEST:
             remedy = f"{_SHORTEST} to {_LONGEST} characters of it, as from: openssl rand -hex 32"
             raise UserError("holds no key", where=str(path), remedy=remedy)

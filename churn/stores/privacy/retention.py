@@ -28,6 +28,9 @@ from churn.stores.settings import Settings
 
 PENDING = f"{ARCHIVE}/pending"
 
+LONGEST_DAYS = 36_525
+"""A hundred years: nothing is older."""
+
 _ATTEMPTS = 5
 _ASKED_FOR = 200  # rows of a pending file that the database is asked about: all of them went, or none
 
@@ -54,8 +57,8 @@ def retain(settings: Settings, days: int, now: dt.datetime | None = None) -> Ret
 
     On PostgreSQL a month that is over is dropped, of the one that is not its days are deleted. Raises UserError when
     the log cannot be read, or somebody reads an old month so long that it cannot go."""
-    if days < 1:
-        raise UserError(f"{days} days cannot be", where="--days", remedy="give 1 or more")
+    if not 1 <= days <= LONGEST_DAYS:
+        raise UserError(f"{days} days cannot be", where="--days", remedy=f"give 1 to {LONGEST_DAYS}")
     today = (now or dt.datetime.now(dt.UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     before = today - dt.timedelta(days=days)
     log = months(settings.database)

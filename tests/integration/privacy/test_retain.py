@@ -146,8 +146,13 @@ def test_an_erasure_decides_about_what_a_killed_run_left_first(on_files: Home) -
 
 def test_without_a_log_there_is_nothing_to_keep(on_files: Home) -> None:
     assert privacy.archive(90).files == []
-    with pytest.raises(UserError, match="0 days"):
-        retain(on_files.settings, 0)
+
+
+@pytest.mark.parametrize("days", [0, 36_526, 10_000_000, 99_999_999_999])
+def test_days_that_cannot_be_are_refused(on_files: Home, days: int) -> None:
+    with pytest.raises(UserError, match=f"--days: {days} days cannot be"):
+        retain(on_files.settings, days)
+    assert retain(on_files.settings, 36_525).files == []
 
 
 def test_days_are_whole(on_files: Home) -> None:

@@ -117,6 +117,7 @@ def test_without_a_log_nothing_is_opened_and_nothing_made(home: Settings) -> Non
 
 def test_a_key_that_is_none_stops_the_start(home: Settings, tmp_path: Path) -> None:
     key = tmp_path / "key"
+    key.touch(mode=0o600)
     key.write_text("short")
     with pytest.raises(UserError, match="holds no key"):
         opened(home, Metrics(), CHURN_LOG_KEY=str(key))

@@ -34,16 +34,36 @@ def test_the_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "keys").iterdir()] == ["log.key"]
 
 
+def _write(key: Path, content: str, mode: int = 0o600) -> None:
+    key.touch()
+    key.chmod(mode)
+    key.write_text(content)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o602])
+def test_a_key_that_everybody_may_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
+    _write(tmp_path / "log.key", "k" * 40, mode)
+
+    with pytest.raises(UserError, match=r"log\.key: everybody may read or write it \(chmod 600"):
+        Pseudonyms.load(tmp_path / "log.key")
+
+
+def test_a_key_that_is_mounted_for_a_group_is_taken(tmp_path: Path) -> None:
+    _write(tmp_path / "log.key", "k" * 40, 0o640)
+
+    assert Pseudonyms.load(tmp_path / "log.key").pseudonym("x") == Pseudonyms(b"k" * 40).pseudonym("x")
+
+
 def test_a_key_is_the_same_with_and_without_a_line_break(tmp_path: Path) -> None:
     for name, content in (("a", "k" * 40), ("b", "k" * 40 + "\n")):
-        (tmp_path / name).write_text(content)
+        _write(tmp_path / name, content)
 
     assert Pseudonyms.load(tmp_path / "a").pseudonym("x") == Pseudonyms.load(tmp_path / "b").pseudonym("x")
 
 
 @pytest.mark.parametrize("content", ["", "short", "long" * 17])
 def test_a_file_that_holds_no_key_is_refused_without_being_quoted(tmp_path: Path, content: str) -> None:
-    (tmp_path / "log.key").write_text(content)
+    _write(tmp_path / "log.key", content)
 
     with pytest.raises(UserError, match=r"log\.key: holds no key \(32 to 64 characters") as caught:
         Pseudonyms.load(tmp_path / "log.key")
