@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections import Counter
@@ -66,9 +67,19 @@ def database() -> Iterator[Database]:
         yield Database(url)
 
 
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key that the database knows, for every home."""
+    path = tmp_path_factory.mktemp("keys") / "log"
+    Pseudonyms.load(path)
+    return path
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Settings:
+def home(tmp_path: Path, key: Path) -> Settings:
     settings = bundles.settings_of(tmp_path / "home")
+    (settings.home / "keys").mkdir()
+    shutil.copy(key, settings.home / "keys/log")
     bundles.publish(settings, bundles.shop(), version=3)
     return settings
 
