@@ -4,8 +4,8 @@ from alembic import op
 
 from churn.stores.prediction_log import schema
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
