@@ -20,6 +20,13 @@ def show(done: Batch) -> None:
     screen.out.print(screens(done))
 
 
+def warn(done: Batch) -> None:
+    """Says beside the result that applications go on reading other scores than these."""
+    if newer := done.database["newer"]:
+        problem = f"{newer:,} customers have scores of a later date than {done.as_of} in the table scores"
+        screen.tell(f"warning: {problem}, which were kept")
+
+
 def screens(done: Batch) -> Group:
     """Rows, risk, profit, what has changed, where it lies."""
     found = done.summary
@@ -32,7 +39,8 @@ def screens(done: Batch) -> Group:
         _line("contact", f"{found['contacted']:,} customers from probability {found['threshold']:.3f} on"),
         _line("profit", _profit(found)),
         *([_line("before", _before(found["comparison"]))] if found["comparison"] else []),
-        _line("scores", f"{done.scores} and table scores ({done.database['customers']:,} customers)"),
+        _line("scores", done.scores),
+        _line("table", _table(done.database)),
         _line("report", done.artifacts["report"]),
     ]
     return Group(*parts)
@@ -40,6 +48,13 @@ def screens(done: Batch) -> Group:
 
 def _line(name: str, text: str) -> Text:
     return Text.from_markup(f"[bold]{name:<9}[/] {escape(text)}")
+
+
+def _table(counts: dict[str, int]) -> str:
+    return (
+        f"scores: {counts['written']:,} customers written, {counts['newer']:,} kept because a newer score is there, "
+        f"{counts['removed']:,} removed who are in the data no more"
+    )
 
 
 def _risk(found: dict[str, Any]) -> Table:

@@ -85,9 +85,7 @@ def close(settings: Settings, plan: Plan, digests: Sequence[str]) -> Closed:
         former = place.read(run.prefix + MANIFEST)
         _publish(store, run)
         tally = Tally()
-        written = scores.upsert(
-            settings.database, plan.model, dt.date.fromisoformat(plan.as_of), plan.version, _batches(store, run, tally)
-        )
+        written = scores.upsert(settings.database, _origin(plan), _batches(store, run, tally))
         found = _summary(run, tally, faults, scratch)
         place.replace(run.prefix + MANIFEST, encoded(_manifest(run, found)), former)
         _sweep(store, run)
@@ -143,6 +141,10 @@ def _publish(store: ObjectStore, run: _Run) -> None:
         if sha256_of_file(path) != file.digest:
             raise UserError("was changed or damaged since it was scored", file.address, "delete it, and run again")
         run.place.put(path, run.prefix + name, file.digest)
+
+
+def _origin(plan: Plan) -> scores.Run:
+    return scores.Run(plan.model, dt.date.fromisoformat(plan.as_of), plan.version, plan.source)
 
 
 def _batches(store: ObjectStore, run: _Run, tally: Tally) -> Iterator[pa.Table]:

@@ -66,7 +66,8 @@ def batch(
     """Score every customer of a table with the champion.
 
     Writes Parquet by date and model version, and the table `scores` of CHURN_DATABASE. The same run again takes the
-    former's place; after a failure it goes on with the shards that are missing."""
+    former's place, and what other tables gave of the date stays in `scores`; after a failure it goes on with the shards
+    that are missing."""
     from local import batch, batch_report, progress
 
     request = batch.Request.parse(
@@ -74,6 +75,7 @@ def batch(
     )
     with progress.steps(quiet=as_json) as on_step:
         done = batch.run(request, on_step)
+    batch_report.warn(done)
     if as_json:
         screen.document(done)
     else:

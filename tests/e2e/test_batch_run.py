@@ -51,7 +51,7 @@ def test_a_batch_run_scores_sets_aside_publishes_and_says_so(home: Churn, table:
     assert scored[0].column_names == ["id", "probability", "decision", "risk", "recommendation", "reasons"]
     assert {len(told) for told in scored[0]["reasons"].to_pylist()} == {3}
     assert "2 " in Path(found["artifacts"]["report"]).read_text()
-    assert found["database"]["customers"] == 1998
+    assert found["database"] == {"customers": 1998, "written": 1998, "newer": 0, "removed": 0}
 
     screen = home("run", "batch", "--data", table, "--as-of", "2026-07-31", "--shards", "2")
     assert screen.code == 0, screen.err

@@ -25,7 +25,7 @@ def measure(folder: Path, rows: int) -> None:
             migrate(url)
             for what, day in (("first run", 1), ("next run", 2)):
                 began = time.perf_counter()
-                scores.upsert(url, "bench", dt.date(2026, 1, day), 1, _batches(rows))
+                scores.upsert(url, scores.Run("bench", dt.date(2026, 1, day), 1, "customers"), _batches(rows))
                 print(f"{name:<11} {what:<10} {rows / (time.perf_counter() - began):>10,.0f} rows/s")
 
 

@@ -83,6 +83,14 @@ def test_a_corrected_table_takes_the_place_of_the_former(store: Shop) -> None:
     assert {path.name for path in store.partition().iterdir()} == {*named, "_manifest.json"}
 
 
+def test_another_table_of_the_same_date_takes_nothing_from_the_database(store: Shop) -> None:
+    store.run(store.write(customers(300)))
+    vip = store.write({name: column[290:] for name, column in customers(310).items()}, "vip.parquet")
+    done = store.run(vip, out=str(store.folder / "vip"))
+    assert (done.database.written, done.database.newer, done.database.removed) == (20, 0, 0)
+    assert len(store.database()) == 310
+
+
 def test_a_shard_that_is_done_is_not_scored_again(store: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     found = store.plan(store.write(customers()), shards=3)
     digests = [score.part.digest for score in (step.score(store.settings, found, number) for number in (0, 2))]
