@@ -7,6 +7,7 @@ from pathlib import Path
 
 from churn.domain.errors import UserError
 from churn.domain.formula import nearest
+from components.dates import require_come, stamp
 from local.runner import RUNNERS, RunnerName
 
 
@@ -19,13 +20,13 @@ def runner_of(name: str) -> RunnerName:
 
 
 def date_of(text: str) -> str:
-    """A date or time as ISO 8601; empty stays empty, which means now. Raises UserError for anything else."""
+    """A date or time as ISO 8601; empty stays empty, which means now.
+
+    Raises UserError for anything else, for what lies before 1971, and for what lies more than a day ahead."""
     if not text:
         return ""
-    try:
-        return datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        raise UserError(f"'{text}' is not a date", where="--as-of", remedy="like 2026-01-31") from None
+    require_come(stamp(text, where="--as-of"), where="--as-of")
+    return datetime.fromisoformat(text).isoformat()
 
 
 def address_of(text: str) -> str:

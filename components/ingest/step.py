@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from churn.stores import files, objects
 from churn.stores.addresses import redacted
 from churn.stores.digests import sha256_of_file
 from churn.stores.settings import Settings
+from components.dates import stamp
 from components.ingest import snapshot, sources
 from feature_repo import contracts
 
@@ -66,14 +66,8 @@ def copy(settings: Settings, data: str, contract: Contract, path: Path) -> int:
 def as_of_time(text: str) -> str:
     """The date or time in `text` as ISO 8601 in UTC, whole seconds; now when it is empty.
 
-    Raises UserError for anything else."""
-    try:
-        stamp = datetime.fromisoformat(text.strip()) if text.strip() else datetime.now(UTC)
-    except ValueError as error:
-        remedy = "write 2026-01-31, or 2026-01-31T12:00:00Z"
-        raise UserError(f"'{text}' is no date", where="as-of", remedy=remedy) from error
-    stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
-    return stamp.replace(microsecond=0).isoformat()
+    Raises UserError for anything else, and for what lies before 1971."""
+    return stamp(text).replace(microsecond=0).isoformat()
 
 
 def checked(batches: Iterator[pa.RecordBatch], contract: Contract, source: str) -> Iterator[pa.RecordBatch]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import groupby
 from pathlib import PurePosixPath
 
@@ -19,7 +18,7 @@ from churn.stores.privacy.ledger import key_of
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant, checked_model
 from churn.stores.traffic_store import open_traffic
-from components.ingest.step import as_of_time
+from components.dates import require_come, stamp
 from components.plan_batch import table
 from components.score.plan import WORK, Plan, cut
 from components.score.room import room
@@ -46,8 +45,10 @@ def plan(settings: Settings, asked: Asked) -> Plan:
     """Fixes the champion, takes the snapshot, cuts it. The same again is the same plan, whatever the time of day.
 
     What killed runs of this model have left in the object store for a day is removed, if it is not of this plan.
-    Raises UserError without a champion, for what is no table of its contract, for an empty one, and for a full disk."""
-    stamp = datetime.fromisoformat(as_of_time(asked.as_of))
+    Raises UserError without a champion, for a date that has not come, for what is no table of the contract, for an
+    empty one, and for a full disk."""
+    as_of = stamp(asked.as_of)
+    require_come(as_of)
     if not 0 <= asked.shards <= MOST_SHARDS:
         raise UserError(f"{asked.shards} are none", "shards", f"from 1 to {MOST_SHARDS}, or 0 for as many as suit")
     champion = _champion(settings, checked_model(asked.model))
@@ -56,7 +57,7 @@ def plan(settings: Settings, asked: Asked) -> Plan:
         if asked.data:
             rows = table.copy(settings, asked.data, bundle.contract, temporary)
         else:
-            rows = table.copy_latest(settings, bundle.contract, stamp, temporary)
+            rows = table.copy_latest(settings, bundle.contract, as_of, temporary)
         digest = sha256_of_file(temporary)
         metadata = pq.read_metadata(temporary)
         groups = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
@@ -71,7 +72,7 @@ def plan(settings: Settings, asked: Asked) -> Plan:
         snapshot_digest=digest,
         rows=rows,
         source=redacted(asked.data) or "offline store",
-        as_of=f"{stamp:%Y-%m-%d}",
+        as_of=f"{as_of:%Y-%m-%d}",
         shards=cut(rows, groups, asked.shards or -(-rows // ROWS_A_SHARD)),
         reasons=asked.reasons,
         out=_out(settings, asked),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -45,7 +45,9 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Kfp:
-    """Through KFP's local execution, each step with the interpreter of its role."""
+    """Through KFP's local execution, each step with the interpreter of its role.
+
+    Requests get their dates when they have been checked: a simulated one may lie ahead of the clock."""
 
     candidates: str
 
@@ -54,17 +56,17 @@ class Kfp:
         from local import training
 
         asked = training.Request.parse(
-            str(table), [f"candidates={self.candidates}"], contract=str(contract), model="", as_of=as_of.isoformat(),
-            runner="venv",
-        )  # fmt: skip
-        done = training.run(asked)
+            str(table), [f"candidates={self.candidates}"], contract=str(contract), model="", as_of="", runner="venv"
+        )
+        done = training.run(replace(asked, as_of=as_of.isoformat()))
         return Trained(done.promoted, done.reason, [f"{done.run_id}/{step['name']}" for step in done.steps])
 
     def loop(self, model: str, as_of: dt.date) -> Looped:
         """The retraining pipeline."""
         from local import retraining
 
-        done = retraining.run(retraining.Request.parse(model, as_of=as_of.isoformat(), candidates=self.candidates))
+        asked = retraining.Request.parse(model, candidates=self.candidates)
+        done = retraining.run(replace(asked, as_of=as_of.isoformat()))
         return Looped(**{name: getattr(done, name) for name in Looped.__dataclass_fields__})
 
 

@@ -185,6 +185,14 @@ def test_without_a_champion_it_is_said_how_to_get_one(store: Shop) -> None:
         store.plan(store.write(customers()), model="other")
 
 
+def test_a_date_that_has_not_come_is_refused_and_tomorrow_is_not(store: Shop) -> None:
+    data = store.write(customers(20))
+    with pytest.raises(UserError, match="2962-01-05 has not come yet"):
+        store.plan(data, as_of="2962-01-05")
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(hours=23)
+    assert store.plan(data, as_of=tomorrow.isoformat()).as_of == f"{tomorrow:%Y-%m-%d}"
+
+
 def test_a_promotion_meanwhile_changes_nothing_of_the_run(store: Shop) -> None:
     found = store.plan(store.write(customers()), shards=2)
     first = step.score(store.settings, found, 0).part.digest

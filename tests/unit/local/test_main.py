@@ -28,6 +28,11 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
         (["run", "training"], "--data"),
         (["run", "training", "--data", "a.csv", "--param", "tune_trails=1"], "tune_trials"),
         (["run", "training", "--data", "a.csv", "--as-of", "tomorrow"], "--as-of"),
+        (["run", "training", "--data", "a.csv", "--as-of", "2962-01-05"], "2962-01-05 has not come yet"),
+        (["run", "batch", "--from-store", "--as-of", "2962-01-05"], "2962-01-05 has not come yet"),
+        (["run", "batch", "--from-store", "--as-of", "0001-01-01"], "'0001-01-01' lies before 1971"),
+        (["run", "monitoring", "--as-of", "2962-01-05"], "2962-01-05 has not come yet"),
+        (["run", "retraining", "--as-of", "2962-01-05T12:00"], "2962-01-05 has not come yet"),
     ],
 )
 def test_what_was_typed_wrong_ends_with_2_and_one_message(

@@ -109,9 +109,10 @@ def test_without_an_as_of_date_it_is_now(settings: Settings, contract: str, tabl
     assert abs((datetime.now(UTC) - stamp).total_seconds()) < 60
 
 
-def test_what_is_no_date_is_refused() -> None:
-    with pytest.raises(UserError, match="yesterday"):
-        as_of_time("yesterday")
+@pytest.mark.parametrize("given", ["yesterday", "0001-01-01", "1970-12-31", "9999-12-31T23:59:59-05:00"])
+def test_what_is_no_date_is_refused(given: str) -> None:
+    with pytest.raises(UserError, match=given):
+        as_of_time(given)
 
 
 def test_quoted_values_keep_their_line_breaks_quotes_and_delimiters(tmp_path: Path) -> None:
