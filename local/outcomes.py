@@ -23,10 +23,14 @@ from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.prediction_log.sinks import Away
 from churn.stores.privacy.database import known_key, names_customers
 from churn.stores.settings import Settings
+from churn.stores.traffic import checked_model
+from churn.stores.traffic_store import open_traffic
 from components.ingest import sources
 from feature_repo import contracts
+from local.rollout.judging import bundle_of
 from serving.settings import ServingSettings
 
+DEFAULT = "telco"
 KNOWN_UNTIL = ("known_until", "outcome_date")
 LEFT_AT = "left_at"
 
@@ -49,21 +53,32 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     loaded: Loaded
 
 
-def load(address: str, contract: str = "telco", model: str = "", as_of: str = "") -> Report:
+def load(address: str, contract: str = "", model: str = "", as_of: str = "") -> Report:
     """Loads the outcomes at an address: a CSV or Parquet file, `s3://`, or `postgresql://`, as a training run reads.
 
     The table has the customer's key, `known_until` (or `outcome_date`), and `left_at`, empty for who has not left, or
     the contract's target: then a leaver has left by `known_until`, and nobody knows when. A row that cannot be is set
-    aside and counted. Raises UserError for a table without these columns or without one good row, and when the database
-    is away."""
+    aside and counted. Without a `contract` the names are those of the champion of `model`; without a model either,
+    those of telco. Raises UserError for a model without a champion, for a table without these columns, with one of them
+    twice or without one good row, and when the database is away."""
     settings = Settings.load().prepare()
-    terms = contracts.resolve(settings, contract, model)
+    terms = _terms(settings, contract, model)
     if terms.key is None:
-        remedy = "give the contract a `key`"
-        raise UserError("its rows have no key, so that no outcome can be told whose it is", contract, remedy)
+        problem = "its rows have no key, so that no outcome can be told whose it is"
+        raise UserError(problem, contract or f"contract of {terms.name}", "give the contract a `key`")
     reader = _Reader(terms, _pseudonyms(settings), _moment(as_of), address)
     loaded = outcomes.load(settings.database, terms.name, reader.read(settings), reader.now)
     return Report(rows=reader.rows, set_aside=dict(reader.set_aside), first=reader.first, loaded=loaded)
+
+
+def _terms(settings: Settings, contract: str, model: str) -> Contract:
+    if contract or not model:
+        return contracts.resolve(settings, contract or DEFAULT, model)
+    document = open_traffic(settings).read(checked_model(model))
+    if document is None:
+        remedy = "name a contract with --contract, or train and promote a model: churn run training"
+        raise UserError("has no champion, whose contract the table would be read by", f"model {model}", remedy)
+    return bundle_of(settings, document.champion).contract
 
 
 class _Reader:
@@ -79,6 +94,7 @@ class _Reader:
         """The good rows. Raises UserError at the end when there were rows and none was good."""
         good = 0
         for batch in sources.read(settings, self._address):
+            parsing.require_distinct(batch.schema.names, redacted(self._address))
             table = self._good(pa.Table.from_batches([batch]))
             good += table.num_rows
             yield table

@@ -53,11 +53,16 @@ def column_type(column: Column) -> pa.DataType:
     return {"integer": pa.int64(), "number": pa.float64(), "category": pa.string()}[column.type]
 
 
-def require_columns(contract: Contract, names: list[str], where: str, *, labelled: bool = True) -> None:
-    """Raises UserError when the source lacks a column the contract reads, or has one twice."""
+def require_distinct(names: list[str], where: str) -> None:
+    """Raises UserError when the source has a column twice: which of the two is meant?"""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"the column '{twice[0]}' stands twice", where=where, remedy="rename or remove one of the two")
+
+
+def require_columns(contract: Contract, names: list[str], where: str, *, labelled: bool = True) -> None:
+    """Raises UserError when the source lacks a column the contract reads, or has one twice."""
+    require_distinct(names, where)
     special = [part.column for part in (contract.key, contract.event_timestamp) if part]
     wanted = [*special, *contract.columns, *([contract.target.column] if labelled else [])]
     lacking = [contract.source_of(name) for name in wanted if contract.source_of(name) not in names]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from local import screen
-from local.commands.options import AsJson, AsOf, ContractName, ModelName
+from local.commands.options import AsJson, AsOf, ModelName
 
 if TYPE_CHECKING:
     from local.outcomes import Report
@@ -23,7 +23,14 @@ def outcomes() -> None:
 @app.command()
 def load(
     file: Annotated[str, typer.Argument(help="The table: a CSV or Parquet file, s3://…, or postgresql://….")],
-    contract: ContractName = "telco",
+    contract: Annotated[
+        str,
+        typer.Option(
+            "--contract",
+            help="A contract's file, or the name of one in feature_repo/contracts; that of the champion of --model, or "
+            "telco, by default.",
+        ),
+    ] = "",
     model: ModelName = "",
     as_of: AsOf = "",
     as_json: AsJson = False,
@@ -37,6 +44,8 @@ def load(
     from local import outcomes
 
     done = outcomes.load(file, contract, model, as_of)
+    if done.loaded.customers and done.loaded.unknown == done.loaded.customers:
+        screen.tell("warning: nobody of this table is in the prediction log: is --model the one that answered them?")
     if as_json:
         screen.document(done)
     else:
@@ -49,7 +58,7 @@ def _show(done: Report) -> None:
         f"{loaded.customers:,} customers in {done.rows:,} rows: {loaded.new:,} new, {loaded.changed:,} changed, "
         f"{loaded.same:,} known already, {loaded.late:,} older than what is known, {loaded.erased:,} erased"
     )
-    if loaded.unknown:
+    if 0 < loaded.unknown < loaded.customers:
         screen.tell(f"no prediction was logged for {loaded.unknown:,} of them; their outcomes are kept")
     for problem, count in done.set_aside.items():
         screen.tell(f"set aside: {count:,} rows; the first is row {done.first[problem]:,}, which {problem}")

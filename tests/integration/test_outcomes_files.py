@@ -15,6 +15,7 @@ from churn.stores import outcomes
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.settings import Settings
 from local import main
+from tests.bundles import publish, settings_of, shop
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -24,10 +25,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """The command with these lines of a CSV file."""
     monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
 
-    def run(*lines: str, as_of: str = "2026-06-01") -> tuple[int, dict[str, Any]]:
+    def run(*lines: str, as_of: str = "2026-06-01", model: str = "") -> tuple[int, dict[str, Any]]:
         file = tmp_path / "outcomes.csv"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        code = main._run(["outcomes", "load", str(file), "--as-of", as_of, "--json"])
+        code = main._run(["outcomes", "load", str(file), "--as-of", as_of, "--model", model, "--json"])
         return code, json.loads(capsys.readouterr().out)
 
     return run
@@ -110,6 +111,32 @@ def test_a_table_that_lacks_a_column_is_refused(run: Run, header: str, lacking: 
     code, done = run(header, ",".join(["ann", "2026-05-01", "2026-05-01"][: header.count(",") + 1]))
     assert code == 2
     assert lacking in done["error"]["problem"]
+
+
+def test_a_table_with_a_column_twice_is_refused(run: Run) -> None:
+    code, done = run("customerID,left_at,known_until,left_at", "ann,,2026-05-01,")
+    assert code == 2
+    assert "the column 'left_at' stands twice" in done["error"]["problem"]
+
+
+def test_a_models_own_contract_names_the_columns(run: Run, tmp_path: Path) -> None:
+    home = settings_of(tmp_path / "home")
+    publish(home, shop())
+    code, done = run("Kunde,gone,known_until", "ann,yes,2026-05-01", model="shop")
+    assert (code, done["loaded"]["new"]) == (0, 1)
+    assert outcomes.read(home.database, "shop").num_rows == 1
+
+
+def test_without_a_champion_there_is_no_contract_of_the_models_own(run: Run) -> None:
+    code, done = run("customerID,left_at,known_until", "ann,,2026-05-01", model="shop")
+    assert code == 2
+    assert "--contract" in done["error"]["remedy"]
+
+
+def test_a_table_of_strangers_is_warned_about(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("customerID,left_at,known_until", "ann,,2026-05-01")
+    assert main._run(["outcomes", "load", str(tmp_path / "outcomes.csv")]) == 0
+    assert "nobody of this table is in the prediction log" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_empty_table_is_no_harm(run: Run) -> None:
