@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from churn.domain.errors import UserError
 from churn.stores import files, turns
 from churn.stores.addresses import is_s3, split_s3
 from churn.stores.digests import sha256_of_file
 from churn.stores.s3 import S3
 from churn.stores.settings import Settings
+from components.score.room import FULL
 
 MANIFEST = "_manifest.json"
 
@@ -56,6 +59,9 @@ class Place(Protocol):
     def clear(self) -> None:
         """Removes what a killed run has half written, from a place that is held."""
 
+    def probe(self) -> None:
+        """Raises UserError when nothing can appear there, as far as can be told; leaves nothing behind."""
+
 
 def open_place(settings: Settings, out: str) -> Place:
     """The place at a folder or an s3:// address."""
@@ -74,7 +80,7 @@ def partitions(place: Place) -> list[tuple[str, int]]:
 
 
 class InFolder:
-    """Files are written aside and renamed."""
+    """Files are written aside and renamed. What the folder refuses is a UserError, but for a full disk's error."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -83,34 +89,36 @@ class InFolder:
     def put(self, path: Path, name: str, digest: str) -> None:
         """Copies a file in."""
         target = Path(self.root, name)
-        if target.is_file() and sha256_of_file(target) == digest:
-            return
-        with files.staged(self._staging) as temporary:
-            shutil.copyfile(path, temporary)
-            files.publish(temporary, target)
+        with self._told():
+            if target.is_file() and sha256_of_file(target) == digest:
+                return
+            with files.staged(self._staging) as temporary:
+                shutil.copyfile(path, temporary)
+                files.publish(temporary, target)
 
     def read(self, name: str) -> bytes | None:
         """The file's content."""
-        try:
+        with self._told(), suppress(FileNotFoundError):
             return Path(self.root, name).read_bytes()
-        except FileNotFoundError:
-            return None
+        return None
 
     def replace(self, name: str, content: bytes, former: bytes | None) -> None:  # noqa: ARG002 - `held` sees to that
         """Renames the new file over the old one."""
-        with files.staged(self._staging) as temporary:
+        with self._told(), files.staged(self._staging) as temporary:
             temporary.write_bytes(content)
             files.publish(temporary, Path(self.root, name))
 
     def names(self, prefix: str) -> list[str]:
         """All files below the folder."""
         root = Path(self.root)
-        found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        with self._told():
+            found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
         return sorted(name for name in found if name.startswith(prefix) and not name.startswith("."))
 
     def remove(self, name: str) -> None:
         """Removes the file."""
-        files.remove(Path(self.root, name))
+        with self._told():
+            files.remove(Path(self.root, name))
 
     def local(self, name: str, scratch: Path) -> Path:  # noqa: ARG002
         """The file itself."""
@@ -119,7 +127,9 @@ class InFolder:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Under a lock that dies with its holder."""
-        with files.locked(Path(self.root, ".lock")):
+        with ExitStack() as lock:
+            with self._told():
+                lock.enter_context(files.locked(Path(self.root, ".lock")))
             yield
 
     def is_there(self) -> bool:
@@ -129,6 +139,23 @@ class InFolder:
     def clear(self) -> None:
         """Removes what was written aside."""
         files.remove(self._staging)
+
+    def probe(self) -> None:
+        """Makes a folder in the folder, or in the nearest one above that is there, and takes it away again."""
+        root = Path(self.root)
+        with self._told():
+            nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+            Path(tempfile.mkdtemp(prefix=".probe-", dir=nearest)).rmdir()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            remedy = "it takes a folder that this user may write to"
+            raise UserError(f"cannot be used: {error.strerror or type(error).__name__}", self.root, remedy) from error
 
 
 class OnS3:
@@ -196,6 +223,11 @@ class OnS3:
 
     def clear(self) -> None:
         """What is uploaded appears whole or not at all."""
+
+    def probe(self) -> None:
+        """Whether the bucket is there."""
+        if not self.is_there():
+            raise UserError("there is no such bucket", self.root, "make it, or name another place with --out")
 
     def _at(self, name: str) -> tuple[str, str]:
         return split_s3(f"{self.root}/{name}")

@@ -18,6 +18,7 @@ from churn.stores.privacy.ledger import key_of
 from churn.stores.settings import Settings
 from churn.stores.traffic import Variant, checked_model
 from churn.stores.traffic_store import open_traffic
+from components.close_batch.place import open_place
 from components.dates import require_come, stamp
 from components.plan_batch import table
 from components.score.plan import WORK, Plan, cut
@@ -45,14 +46,16 @@ def plan(settings: Settings, asked: Asked) -> Plan:
     """Fixes the champion, takes the snapshot, cuts it. The same again is the same plan, whatever the time of day.
 
     What killed runs of this model have left in the object store for a day is removed, if it is not of this plan.
-    Raises UserError without a champion, for a date that has not come, for what is no table of the contract, for an
-    empty one, and for a full disk."""
+    Raises UserError without a champion, for a date that has not come, for a place that cannot be written to, for what
+    is no table of the contract, for an empty one, and for a full disk."""
     as_of = stamp(asked.as_of)
     require_come(as_of)
     if not 0 <= asked.shards <= MOST_SHARDS:
         raise UserError(f"{asked.shards} are none", "shards", f"from 1 to {MOST_SHARDS}, or 0 for as many as suit")
     champion = _champion(settings, checked_model(asked.model))
     bundle = _bundle(settings, champion)
+    out = _out(settings, asked)
+    open_place(settings, out).probe()
     with room(settings.home), files.staged(settings.home / ".staging") as temporary:
         if asked.data:
             rows = table.copy(settings, asked.data, bundle.contract, temporary)
@@ -75,7 +78,7 @@ def plan(settings: Settings, asked: Asked) -> Plan:
         as_of=f"{as_of:%Y-%m-%d}",
         shards=cut(rows, groups, asked.shards or -(-rows // ROWS_A_SHARD)),
         reasons=asked.reasons,
-        out=_out(settings, asked),
+        out=out,
     )
     _sweep(settings, found)
     return found

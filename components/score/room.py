@@ -9,6 +9,8 @@ from pathlib import Path
 
 from churn.domain.errors import UserError
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 @contextmanager
 def room(where: str | Path) -> Iterator[None]:
@@ -16,7 +18,7 @@ def room(where: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in FULL:
             raise
         remedy = "make room and run again: shards that are done are not scored anew"
         raise UserError("the disk is full", str(where), remedy) from error

@@ -193,6 +193,29 @@ def test_a_date_that_has_not_come_is_refused_and_tomorrow_is_not(store: Shop) ->
     assert store.plan(data, as_of=tomorrow.isoformat()).as_of == f"{tomorrow:%Y-%m-%d}"
 
 
+@pytest.mark.parametrize("out", ["afile", "afile/below", "/proc/foo"])
+def test_a_place_that_cannot_be_written_to_is_found_before_anything_is_read(store: Shop, out: str) -> None:
+    (store.folder / "afile").write_text("")
+    with pytest.raises(UserError, match="cannot be used") as caught:
+        store.plan(store.write(customers(20)), out=str(store.folder / out))
+    assert caught.value.where == str(store.folder / out)
+
+
+def test_a_place_is_tried_without_a_trace(store: Shop) -> None:
+    before = sorted(store.folder.iterdir())
+    data = store.write(customers(20))
+    store.plan(data, out=str(store.folder / "new/place"))
+    assert sorted(store.folder.iterdir()) == sorted([*before, Path(data)])
+
+
+def test_a_place_that_is_lost_meanwhile_is_said(store: Shop) -> None:
+    found = store.plan(store.write(customers(20)), out=str(store.folder / "place"))
+    digests = store.score(found)
+    (store.folder / "place").write_text("")
+    with pytest.raises(UserError, match="cannot be used"):
+        close(store.settings, found, digests)
+
+
 def test_a_promotion_meanwhile_changes_nothing_of_the_run(store: Shop) -> None:
     found = store.plan(store.write(customers()), shards=2)
     first = step.score(store.settings, found, 0).part.digest
@@ -334,6 +357,8 @@ def test_everything_on_s3(store: Shop, s3: S3Server, bucket: str, tmp_path: Path
     there = Shop(settings, store.folder)
     data = store.write(customers())
     store.run(data, shards=2)
+    with pytest.raises(UserError, match="no such bucket"):
+        there.plan(data, out="s3://nowhere-at-all/scores")
     for _ in range(2):
         done = there.run(data, shards=2, out=f"{bucket}/scores/of/shop")
         assert done.address == f"{bucket}/scores/of/shop/date={DAY}/version=1/"
