@@ -16,6 +16,9 @@ from churn.domain.errors import UserError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HEADER = "# What serves this model. Written by promotion and rollout, watched by the predictor.\n"
 
+MOST_VERSION, LAST_REVISION = 2**31 - 1, 2**63 - 1
+"""A version is what the database's columns hold, a revision what 64 bits do."""
+
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Moment = Annotated[dt.datetime, Meta(tz=True)]
 Mode = Literal["split", "shadow"]
@@ -24,7 +27,7 @@ Mode = Literal["split", "shadow"]
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A registered version: its number, its bundle's digest, and the address of the bundle's folder."""
 
-    version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, le=MOST_VERSION)]
     digest: Digest
     bundle: Annotated[str, Meta(min_length=1)]
 
@@ -41,7 +44,7 @@ class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: Annotated[float, Meta(ge=0, le=1)] = 0.0
     mode: Mode = "split"
     previous: Variant | None = None
-    revision: Annotated[int, Meta(ge=0)] = 0
+    revision: Annotated[int, Meta(ge=0, le=LAST_REVISION)] = 0
     champion_since: Moment | None = None
     lineup_since: Moment | None = None
 

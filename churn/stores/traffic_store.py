@@ -8,11 +8,12 @@ from typing import Protocol
 
 import msgspec
 
+from churn.domain.errors import UserError
 from churn.stores import files
 from churn.stores.addresses import is_s3
 from churn.stores.errors import ConflictError
 from churn.stores.settings import Settings
-from churn.stores.traffic import Traffic, dated, decode, encode, file_name
+from churn.stores.traffic import LAST_REVISION, Traffic, dated, decode, encode, file_name
 
 
 class TrafficStore(Protocol):
@@ -61,10 +62,14 @@ class FolderTraffic:
 
 
 def successor(current: Traffic | None, document: Traffic, expected_revision: int) -> Traffic:
-    """`document` as the revision after `current`. Raises ConflictError when that is not the expected one."""
+    """`document` as the revision after `current`.
+
+    Raises ConflictError when that is not the expected one, UserError when none can come after it."""
     found = current.revision if current else 0
     if found != expected_revision:
         raise conflict(document.model, f"revision {found} instead of {expected_revision}")
+    if found == LAST_REVISION:
+        raise UserError(f"no revision comes after {found}", f"model {document.model}", "lower it in the document")
     after = dated(document, current, dt.datetime.now(dt.UTC).replace(microsecond=0))
     return msgspec.structs.replace(after, revision=expected_revision + 1)
 

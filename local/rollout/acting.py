@@ -124,8 +124,8 @@ def put(settings: Settings, env: Mapping[str, str], before: Traffic, after: Traf
 def _recorded(settings: Settings, decision: Decision) -> list[str]:
     try:
         rollout_decisions.record(settings.database, decision)
-    except (UserError, OSError) as error:
-        return [f"it is not written down: {error}"]
+    except Exception as error:  # noqa: BLE001 - the document is written, and serves
+        return [f"it is not written down: {_said(error)}"]
     return []
 
 
@@ -160,8 +160,13 @@ def _told(settings: Settings, env: Mapping[str, str], decision: Decision, severi
     )
     try:
         return [f"somebody was not told: {problem}" for problem in send(settings, notice, env).problems]
-    except (UserError, OSError) as error:
-        return [f"nobody was told: {error}"]
+    except Exception as error:  # noqa: BLE001 - likewise
+        return [f"nobody was told: {_said(error)}"]
+
+
+def _said(error: Exception) -> str:
+    """What was foreseen in its own words; of anything else the kind, for a driver's words may hold secrets."""
+    return str(error) if isinstance(error, UserError | OSError) else type(error).__name__
 
 
 def _variant(settings: Settings, document: Traffic, version: int) -> Variant:

@@ -91,6 +91,21 @@ def test_a_damaged_bundle_is_put_in_charge_of_nobody(home: Stage) -> None:
     assert home.document == before
 
 
+def test_what_nobody_foresaw_after_the_switch_is_told_and_fails_nothing(
+    home: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.challenge(home.variant(2))
+
+    def broken(*_: object) -> None:
+        raise OverflowError("int too large")
+
+    monkeypatch.setattr(rollout_decisions, "record", broken)
+    monkeypatch.setattr(acting, "send", broken)
+    done = acting.stop(home.settings, {}, "shop")
+    assert home.document.challenger is None
+    assert done.problems[:2] == ("it is not written down: OverflowError", "nobody was told: OverflowError")
+
+
 def test_the_predecessor_returns_once(stage: Stage) -> None:
     promote(stage, stage.variant(2))
     done = acting.back(stage.settings, {}, "shop")

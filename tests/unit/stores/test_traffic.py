@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from churn.domain.errors import UserError
 from churn.stores.traffic import (
+    LAST_REVISION,
     Traffic,
     Variant,
     challenged,
@@ -18,6 +19,7 @@ from churn.stores.traffic import (
     returned,
     withdrawn,
 )
+from churn.stores.traffic_store import successor
 
 FIRST = Variant(1, "a" * 64, "objects/bundles/a")
 SECOND = Variant(2, "b" * 64, "objects/bundles/b")
@@ -102,6 +104,9 @@ def test_a_document_survives_its_yaml(document: Traffic) -> None:
         ("mode: canary", "mode"),
         ("champoin: {}", "champoin"),
         ("revision: -1", "revision"),
+        (f"revision: {2**63}", "revision"),
+        ("revision: 123456789012345678901234", "revision"),
+        (f"challenger: {{version: {2**31}, digest: {'b' * 64}, bundle: x}}", "version"),
         ("challenger: {version: 2, digest: " + "a" * 64 + ", bundle: x}", "same bundle"),
         ("challenger: {version: 0, digest: " + "b" * 64 + ", bundle: x}", "version"),
         ("challenger: {version: 2, digest: ../../etc, bundle: x}", "digest"),
@@ -133,3 +138,10 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 def test_a_name_that_cannot_be_a_files_everywhere_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="cannot name a model"):
         checked_model(name)
+
+
+def test_after_the_last_revision_nothing_is_written_that_could_not_be_read() -> None:
+    last = Traffic("telco", FIRST, revision=LAST_REVISION)
+    assert decode(encode(last), "file", "telco") == last
+    with pytest.raises(UserError, match="no revision comes after"):
+        successor(last, promoted(last, "telco", SECOND), LAST_REVISION)
