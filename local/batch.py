@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from churn.domain.errors import UserError
-from churn.stores.addresses import redacted
+from churn.stores.addresses import redacted, store
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
+from components.score.plan import require_shards
 from local.asked import address_of, date_of, runner_of
 from local.runner import Run, RunnerName, StepEvent
 
@@ -47,9 +48,9 @@ class Request:
         if bool(data) == from_store:
             remedy = "--data with a file, s3://… or postgresql://…; or --from-store"
             raise UserError("one source of customers is needed" if not data else "two sources", "--data", remedy)
-        return cls(
-            address_of(data), date_of(as_of), shards, address_of(out), checked_model(model), reasons, runner_of(runner)
-        )
+        require_shards(shards, "--shards")
+        place = store("--out", address_of(out)) if out else ""
+        return cls(address_of(data), date_of(as_of), shards, place, checked_model(model), reasons, runner_of(runner))
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments. Shards that run at once share the cores."""

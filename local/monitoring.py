@@ -36,9 +36,14 @@ class Request:
 
     @classmethod
     def parse(cls, model: str, *, as_of: str, days: int, runner: str) -> Request:
-        """Reads what was typed. Raises UserError for what cannot be."""
+        """Reads what was typed. Raises UserError for what cannot be, also in the environment."""
         bounds(os.environ)
         channels.check(os.environ)
+        return cls.checked(model, as_of=as_of, days=days, runner=runner)
+
+    @classmethod
+    def checked(cls, model: str, *, as_of: str = "", days: int = 30, runner: str = "venv") -> Request:
+        """The request, wherever it is run. Raises UserError for what cannot be."""
         require_days(days, "--days")
         return cls(checked_model(model), date_of(as_of), days, runner_of(runner))
 

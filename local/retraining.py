@@ -47,11 +47,16 @@ class Request:
     runner: RunnerName = "venv"
 
     @classmethod
-    def parse(cls, model: str, *, as_of: str = "", data: str = "", runner: str = "venv", **others: Any) -> Request:
-        """Reads what was typed. Raises UserError for what cannot be."""
+    def parse(cls, model: str, **asked: Any) -> Request:
+        """Reads what was typed. Raises UserError for what cannot be, also in the environment."""
         drift_bounds(os.environ)
         retraining_bounds(os.environ)
         channels.check(os.environ)
+        return cls.checked(model, **asked)
+
+    @classmethod
+    def checked(cls, model: str, *, as_of: str = "", data: str = "", runner: str = "venv", **others: Any) -> Request:
+        """The request, wherever it is run. Raises UserError for what cannot be."""
         asked = cls(
             model=checked_model(model), as_of=date_of(as_of), data=address_of(data), runner=runner_of(runner), **others
         )

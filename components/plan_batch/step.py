@@ -21,11 +21,10 @@ from churn.stores.traffic_store import open_traffic
 from components.close_batch.place import open_place
 from components.dates import require_come, stamp
 from components.plan_batch import table
-from components.score.plan import WORK, Plan, cut
+from components.score.plan import WORK, Plan, cut, require_shards
 from components.score.room import room
 
 ROWS_A_SHARD = 1_000_000
-MOST_SHARDS = 1_000
 LEFT_BEHIND_S = 24 * 3600
 """Age after which what a run has scored and not published is taken for one that was killed, and not taken up again."""
 
@@ -50,8 +49,7 @@ def plan(settings: Settings, asked: Asked) -> Plan:
     is no table of the contract, for an empty one, and for a full disk."""
     as_of = stamp(asked.as_of)
     require_come(as_of)
-    if not 0 <= asked.shards <= MOST_SHARDS:
-        raise UserError(f"{asked.shards} are none", "shards", f"from 1 to {MOST_SHARDS}, or 0 for as many as suit")
+    require_shards(asked.shards, "shards")
     champion = _champion(settings, checked_model(asked.model))
     bundle = _bundle(settings, champion)
     out = _out(settings, asked)

@@ -6,9 +6,13 @@ import hashlib
 
 import msgspec
 
+from churn.domain.errors import UserError
+
 FORMAT = 1
 """Of what the parts hold; another one and a rerun takes up nothing of the former."""
 
+
+MOST_SHARDS = 1_000
 
 WORK = "batch"
 """Where finished shards lie in the object store, by model, date and run, until the run is closed."""
@@ -81,6 +85,12 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     part: File
     quarantine: File | None = None
     faults: tuple[Fault, ...] = ()
+
+
+def require_shards(count: int, where: str) -> None:
+    """Raises UserError for a number of shards that is none; 0 is as many as suit."""
+    if not 0 <= count <= MOST_SHARDS:
+        raise UserError(f"{count} are none", where=where, remedy=f"from 1 to {MOST_SHARDS}, or 0 for as many as suit")
 
 
 def cut(rows: int, groups: tuple[int, ...], count: int) -> tuple[Shard, ...]:

@@ -14,7 +14,7 @@ import msgspec
 from churn.domain import strict_yaml
 from churn.domain.errors import UserError
 from churn.domain.formula import nearest
-from local.schedules import cron
+from local.schedules import cron, parameters
 
 DEFAULT = Path(__file__).resolve().parents[2] / "pipelines" / "schedules.yaml"
 
@@ -96,6 +96,7 @@ def _check(schedule: Schedule, where: str, pipelines: Mapping[str, Any]) -> None
     for name, spec in inputs.items():
         if not spec.optional and name not in schedule.parameters:
             raise UserError(f"pipeline {schedule.pipeline} needs '{name}'", where=f"{where}.parameters")
+    parameters.check(schedule.pipeline, schedule.parameters, f"{where}.parameters")
 
 
 def _check_value(value: Any, kind: str, where: str) -> None:

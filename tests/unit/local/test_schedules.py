@@ -61,6 +61,12 @@ def test_no_schedules_at_all_have_to_be_said(tmp_path: Path, pipelines: dict[str
         ("{model: telco}", "{shards: true}", r"parameters\.shards: True is not an integer"),
         ("{model: telco}", "{reasons: 1}", r"parameters\.reasons: 1 is not true or false"),
         ("{model: telco}", "{model: null}", r"parameters\.model: None is not text"),
+        ("{model: telco}", "{model: a/b}", r"\(night\)\.parameters\.model: 'a/b' cannot name a model"),
+        ("{model: telco}", "{shards: 1001}", r"\(night\)\.parameters\.shards: 1001 are none"),
+        ("{model: telco}", "{threads: -1}", r"\(night\)\.parameters\.threads: -1 are none"),
+        ("{model: telco}", "{out: 's3://a/b'}", r"\(night\)\.parameters\.out: .*bucket"),
+        ("{model: telco}", "{as_of: soon}", r"\(night\)\.parameters\.as_of: 'soon' is not a date"),
+        ("{model: telco}", "{as_of: '2962-01-05'}", r"\(night\)\.parameters\.as_of: 2962-01-05 has not come yet"),
         ("pipeline: batch", "pipeline: training", r"\(night\)\.parameters: pipeline training needs 'data'"),
         ("0 0 2 * * *", "0 2 * * *", r"\(night\)\.cron: '0 2 \* \* \*' has five fields.*write '0 0 2 \* \* \*'"),
         ("name: night", "name: Night", r"schedules\[0\]\.name"),
@@ -81,6 +87,44 @@ def test_what_cannot_be_is_refused_with_its_place(
     with pytest.raises(UserError, match=says) as refused:
         read(tmp_path, text.replace(old, new, 1), pipelines)
     assert str(tmp_path / "schedules.yaml") in refused.value.where
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "given", "says"),
+    [
+        ("monitoring", "days: 0", "days: 0 days are no window"),
+        ("retraining", "days: 99999", "days: 99999 days are no window"),
+        ("retraining", "window_days: -3", "window_days: -3 days are no window"),
+        ("retraining", "share: 7.0", "share: 7 is no share of the customers"),
+        ("retraining", "comparison: foo", "comparison: 'foo' is no rule"),
+        ("retraining", "candidates: 'xgboost, bar'", "candidates: unknown candidate 'bar'"),
+        ("training", "data: a.csv, candidates: bar", "candidates: unknown candidate 'bar'"),
+        ("training", "data: a.csv, comparison: foo", "comparison: 'foo' is no rule"),
+        ("training", "data: a.csv, tune_trials: -1", "tune_trials: there are no -1 trials"),
+        ("training", "data: a.csv, tune_sampler: dice", "tune_sampler: .*dice"),
+        ("training", "data: ''", "data: no table is given"),
+    ],
+)
+def test_a_parameter_that_its_pipeline_would_refuse_is_refused_when_it_is_declared(
+    tmp_path: Path, pipelines: dict[str, Any], pipeline: str, given: str, says: str
+) -> None:
+    text = HEAD + GOOD.replace("batch", pipeline).replace("{model: telco}", f"{{model: telco, {given}}}")
+    with pytest.raises(UserError, match=rf"schedules\[0\] \(night\)\.parameters\.{says}"):
+        read(tmp_path, text, pipelines)
+
+
+def test_what_pipelines_take_can_be_declared(tmp_path: Path, pipelines: dict[str, Any]) -> None:
+    given = {
+        "batch": "data: customers.parquet, out: 's3://scores/telco', shards: 4, reasons: true, threads: 2",
+        "training": "data: a.csv, candidates: '', tune_trials: 5, tune_sampler: grid, comparison: ''",
+        "monitoring": "days: 7",
+        "retraining": "share: 0.1, candidates: xgboost, comparison: superior, force: true",
+    }
+    good = [
+        f'  - {{name: {name}, pipeline: {name}, cron: "@daily", parameters: {{model: telco, {more}}}}}\n'
+        for name, more in given.items()
+    ]
+    assert len(read(tmp_path, HEAD + "".join(good), pipelines).schedules) == 4
 
 
 def test_a_name_given_twice_is_refused(tmp_path: Path, pipelines: dict[str, Any]) -> None:
