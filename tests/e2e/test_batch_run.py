@@ -59,6 +59,10 @@ def test_a_batch_run_scores_sets_aside_publishes_and_says_so(home: Churn, table:
         assert word in screen.out
     for step in ("plan-batch", "score, shard 1", "score, shard 2", "close-batch"):
         assert step in screen.err, "progress is shown"
+    assert "1,998 customers written, 0 kept" in " ".join(screen.out.split())
+    late = home("run", "batch", "--data", table, "--as-of", DAY, "--json")
+    assert late.json["database"] == {"customers": 1998, "written": 0, "newer": 1998, "removed": 0}
+    assert "warning: 1,998 customers have scores of a later date" in " ".join(late.err.split())
 
 
 def test_the_offline_store_is_scored_as_of_a_date(home: Churn) -> None:
