@@ -22,7 +22,7 @@ def month(number: int, profits: tuple[float, float, float] = (0, 0, 0), **change
         "month": number, "day": dt.date(2025, number, 1), "customers": 10, "leavers": 2, "refused": 0, "version": 1,
         "scores": {n: Score(auc=0.8, profit=p, contacted=1) for n, p in zip(names, profits, strict=True)},
         "as_of": dt.date(2025, number, 4), "retrained": False, "because": "", "outcome": "none", "reason": "",
-        "promoted": None, "monitoring": "", "tasks": (),
+        "promoted": None, "learned": (), "monitoring": "", "tasks": (),
     }  # fmt: skip
     return Month(**{**known, **changes})
 
