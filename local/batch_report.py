@@ -51,10 +51,9 @@ def _line(name: str, text: str) -> Text:
 
 
 def _table(counts: dict[str, int]) -> str:
-    return (
-        f"scores: {counts['written']:,} customers written, {counts['newer']:,} kept because a newer score is there, "
-        f"{counts['removed']:,} removed who are in the data no more"
-    )
+    told = (("newer", "kept because a newer score is there"), ("removed", "removed who are in the data no more"))
+    more = (f", {counts[name]:,} {words}" for name, words in told if counts[name])
+    return f"scores: {counts['written']:,} customers written{''.join(more)}"
 
 
 def _risk(found: dict[str, Any]) -> Table:
