@@ -15,6 +15,7 @@ from serving.errors import Fault, MalformedError
 T = TypeVar("T")
 
 BODY = "body"
+_DIGITS = 1000
 
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
@@ -32,11 +33,16 @@ def parse(body: bytes) -> Any:
 
 def _lenient(body: bytes) -> Any:
     try:
-        document = json.loads(body.decode())  # bytes would be taken for UTF-16, too
+        document = json.loads(body.decode(), parse_int=_whole)  # bytes would be taken for UTF-16, too
         msgspec.json.encode(document)  # refuses what could not be repeated in an answer: halves of surrogate pairs
     except (ValueError, RecursionError) as error:
         raise MalformedError([Fault(BODY, "is not JSON")]) from error
     return document
+
+
+def _whole(text: str) -> int | float:
+    """A number of more digits than Python spells out is beyond all that a float holds: infinite, like 1e400."""
+    return int(text) if len(text) <= _DIGITS else float(text)
 
 
 def shaped(document: Any, kind: type[T], within: str = "") -> T:

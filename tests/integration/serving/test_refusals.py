@@ -76,6 +76,14 @@ def test_v1_refuses_values_that_the_contract_does_not_allow(predictor: Predictor
     assert error["message"].startswith(" ".join(next(iter(found.items()))))
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_of_thousands_of_digits_is_refused_with_its_place(predictor: Predictor, sign: str) -> None:
+    body = json.dumps({"instances": [ANN, but(visits="?")]}).replace('"?"', sign + "9" * 5000)
+    reply = predictor.send("/v1/models/shop:predict", body.encode())
+    assert reply.status == 422
+    assert [fault["path"] for fault in reply.json["error"]["details"]] == ["instances[1].visits"]
+
+
 MALFORMED: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "body is not JSON"),
     "nothing": (b"", "body is not JSON"),
