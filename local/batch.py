@@ -69,6 +69,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     shards: int
     scores: str
     database: dict[str, int]
+    replaced: str
     summary: dict[str, Any]
     steps: list[dict[str, Any]]
     artifacts: dict[str, str]
@@ -126,6 +127,7 @@ def _collect(done: Run, request: Request, page: Path) -> Batch:
         shards=len(planned["Output"]),
         scores=found["address"],
         database=found["database"],
+        replaced=found["replaced"],
         summary=summary,
         steps=[{"name": step.name, "image": step.image, "seconds": round(step.seconds, 2)} for step in done.steps],
         artifacts={"report": str(page), "summary": closed["summary"].uri, "scores": closed["scores"].uri},

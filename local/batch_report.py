@@ -21,10 +21,12 @@ def show(done: Batch) -> None:
 
 
 def warn(done: Batch) -> None:
-    """Says beside the result that applications go on reading other scores than these."""
+    """Says beside the result that applications go on reading other scores than these, or can read others no more."""
     if newer := done.database["newer"]:
         problem = f"{newer:,} customers have scores of a later date than {done.as_of} in the table scores"
         screen.tell(f"warning: {problem}, which were kept")
+    if done.replaced:
+        screen.tell(f"warning: the scores of {done.replaced} lay there, and are replaced; --out keeps two tables apart")
 
 
 def screens(done: Batch) -> Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,14 @@ _WORST = 3
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """A run that is complete: where its scores lie, what they are, and what the database took."""
+    """A run that is complete: where its scores lie, what they are, and what the database took.
+
+    `replaced` is the other table whose scores of this date and version lay there, if any did."""
 
     address: str
     summary: Summary
     database: Upserted
+    replaced: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,14 @@ def close(settings: Settings, plan: Plan, digests: Sequence[str]) -> Closed:
         found = _summary(run, tally, faults, scratch)
         place.replace(run.prefix + MANIFEST, encoded(_manifest(run, found)), former)
         _sweep(store, run)
-    return Closed(f"{place.root}/{run.prefix}", found, written)
+    return Closed(f"{place.root}/{run.prefix}", found, written, _other_source(former, plan))
+
+
+def _other_source(former: bytes | None, plan: Plan) -> str:
+    with suppress(msgspec.DecodeError):  # of another release
+        source = msgspec.json.decode(former or b"", type=Manifest).summary.source
+        return source if source != plan.source else ""
+    return ""
 
 
 def _all(store: ObjectStore, plan: Plan, digests: Sequence[str]) -> list[Done]:

@@ -91,6 +91,11 @@ def test_another_table_of_the_same_date_takes_nothing_from_the_database(store: S
     assert len(store.database()) == 310
 
 
+def test_who_takes_the_place_of_another_tables_scores_is_told_so(store: Shop) -> None:
+    everybody, vip = (store.write(customers(rows), name) for rows, name in ((300, "all.parquet"), (20, "vip.parquet")))
+    assert [store.run(table).replaced for table in (everybody, everybody, vip, everybody)] == ["", "", everybody, vip]
+
+
 def test_a_shard_that_is_done_is_not_scored_again(store: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     found = store.plan(store.write(customers()), shards=3)
     digests = [score.part.digest for score in (step.score(store.settings, found, number) for number in (0, 2))]
