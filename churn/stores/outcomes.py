@@ -39,6 +39,14 @@ KNOWN = pa.schema([*list(GIVEN)[:3], pa.field("stayed_until", pa.timestamp("us",
 
 _COLUMNS = ", ".join(KNOWN.names)
 
+_STAYED = """
+    UPDATE incoming_outcomes SET stayed_until = (
+        SELECT max(j.known_until) FROM incoming_outcomes j
+        WHERE j.customer = incoming_outcomes.customer
+        AND j.left_at IS NULL AND j.known_until < incoming_outcomes.left_at
+    ) WHERE stayed_until IS NULL
+"""
+
 _LOCK_S = 60.0
 _ROWS = 20_000
 
@@ -95,11 +103,6 @@ def _staged(batch: pa.Table) -> pa.Table:
 def _merged(database: _Database, model: str, now: Any) -> Loaded:
     """The staged outcomes merged into the table. Each statement looks at the table as the one before has left it."""
     mark = database.mark
-    database.change(
-        "UPDATE incoming_outcomes SET stayed_until = (SELECT max(j.known_until) FROM incoming_outcomes j WHERE "
-        "j.customer = incoming_outcomes.customer AND j.left_at IS NULL AND j.known_until < incoming_outcomes.left_at) "
-        "WHERE stayed_until IS NULL"
-    )
     customers = database.settle()
     erased = database.change(
         "DELETE FROM incoming_outcomes WHERE EXISTS (SELECT 1 FROM prediction_erasures e "
@@ -117,15 +120,11 @@ def _merged(database: _Database, model: str, now: Any) -> Loaded:
         "AND coalesce(o.stayed_until >= incoming_outcomes.stayed_until, incoming_outcomes.stayed_until IS NULL)", model
     )  # fmt: skip
     met = f"FROM incoming_outcomes i JOIN outcomes o ON o.customer = i.customer AND o.model = {mark}"
-    differs = (
-        f"(i.left_at {database.differs} o.left_at OR i.stayed_until {database.differs} o.stayed_until "
-        "OR i.known_until <> o.known_until)"
-    )
     late = database.count(f"SELECT count(*) {met} WHERE i.known_until < o.known_until", model)
     changed = database.change(
         f"INSERT INTO outcome_history (model, {_COLUMNS}, loaded_at, replaced_at) "
         f"SELECT o.model, {', '.join(f'o.{name}' for name in KNOWN.names)}, o.loaded_at, {mark} {met} "
-        f"WHERE i.known_until >= o.known_until AND {differs}", now, model
+        f"WHERE i.known_until >= o.known_until AND {_differ(database, 'i', 'o')}", now, model
     )  # fmt: skip
     before = database.count(f"SELECT count(*) FROM outcomes WHERE model = {mark}", model)
     database.change(
@@ -133,12 +132,16 @@ def _merged(database: _Database, model: str, now: Any) -> Loaded:
         f"SELECT {database.typed}, {_COLUMNS}, {mark} FROM incoming_outcomes WHERE true "
         "ON CONFLICT (model, customer) DO UPDATE SET left_at = excluded.left_at, known_until = excluded.known_until, "
         "stayed_until = excluded.stayed_until, loaded_at = excluded.loaded_at "
-        "WHERE excluded.known_until >= outcomes.known_until AND "
-        f"{differs.replace('i.', 'excluded.').replace('o.', 'outcomes.')}",
+        f"WHERE excluded.known_until >= outcomes.known_until AND {_differ(database, 'excluded', 'outcomes')}",
         model, now,
     )  # fmt: skip
     new = database.count(f"SELECT count(*) FROM outcomes WHERE model = {mark}", model) - before
     return Loaded(customers, new, changed, customers - erased - new - changed - late, late, erased, unknown)
+
+
+def _differ(database: _Database, one: str, other: str) -> str:
+    """A condition: whether two rows say different things of a customer."""
+    return f"({' OR '.join(f'{one}.{name} {database.differs} {other}.{name}' for name in KNOWN.names[1:])})"
 
 
 class _Database:
@@ -211,6 +214,7 @@ class _Postgres(_Database):
     def settle(self) -> int:
         self._cursor.execute("CREATE INDEX ON incoming_outcomes (customer)")
         self._cursor.execute("ANALYZE incoming_outcomes")
+        self._cursor.execute(_STAYED)
         self._cursor.execute(
             "DELETE FROM incoming_outcomes i WHERE EXISTS (SELECT 1 FROM incoming_outcomes j WHERE "
             "j.customer = i.customer AND (j.known_until, j.place) > (i.known_until, i.place))"
@@ -268,6 +272,7 @@ class _Sqlite(_Database):
 
     def settle(self) -> int:
         self._connection.execute("CREATE INDEX incoming_customer ON incoming_outcomes (customer)")
+        self._connection.execute(_STAYED)
         self._connection.execute("BEGIN IMMEDIATE")  # only now do readers and writers of the file have to wait
         self._connection.execute(
             "DELETE FROM incoming_outcomes WHERE EXISTS (SELECT 1 FROM incoming_outcomes j WHERE "
