@@ -100,11 +100,16 @@ def bars(finding: Finding) -> Bars:
         summary=f"Shares by group. The largest change is of {moved}." if moved else "No values.",
         y=axis,
         bars=tuple(
-            Bar(one.label, round(LEFT + place * step, 1), round(step, 1),
+            Bar(_beginning(finding, one.label), round(LEFT + place * step, 1), round(step, 1),
                 round(floor - _py(axis, one.reference), 1), round(floor - _py(axis, one.window), 1))
             for place, one in enumerate(groups)
         ),
     )  # fmt: skip
+
+
+def _beginning(finding: Finding, label: str) -> str:
+    """Where a span of numbers begins: where it ends stands below the next."""
+    return label.partition(" to ")[0] if finding.test == "kolmogorov-smirnov" else label
 
 
 def shown(findings: Sequence[Finding]) -> list[Bars]:

@@ -226,8 +226,9 @@ def _groups(names: Sequence[str], counts: tuple[Counts, Counts]) -> tuple[Group,
 def _spans(inner: Vector) -> list[str]:
     if not len(inner):
         return ["all", "missing"]
-    between = [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(inner)]
-    return [f"below {inner[0]:.3g}", *between, f"{inner[-1]:.3g} and more", "missing"]
+    edges = [f"{float(f'{edge:.3g}'):,.10g}" for edge in inner]  # 1,060 and not 1.06e+03
+    between = [f"{low} to {high}" for low, high in itertools.pairwise(edges)]
+    return [f"below {edges[0]}", *between, f"{edges[-1]} and more", "missing"]
 
 
 def _mean(values: Vector) -> float | None:
