@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,7 +110,7 @@ def bars(finding: Finding) -> Bars:
 
 def _beginning(finding: Finding, label: str) -> str:
     """Where a span of numbers begins: where it ends stands below the next."""
-    return label.partition(" to ")[0] if finding.test == "kolmogorov-smirnov" else label
+    return re.sub(" to .*| and more", "", label) if finding.test == "kolmogorov-smirnov" else label
 
 
 def shown(findings: Sequence[Finding]) -> list[Bars]:
