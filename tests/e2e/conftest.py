@@ -7,14 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow.csv as pv
 import pytest
 
 from churn.domain.synthetic.generation import generate
+from local import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +62,17 @@ class Churn:
 
     def train(self, data: Path | str, *more: str | Path) -> Done:
         return self("run", "training", "--data", data, "--json", *more)
+
+
+@dataclass(frozen=True)
+class Within(Churn):
+    """`churn` in this process, whose interpreters are warm: for many commands that fail early."""
+
+    def __call__(self, *arguments: str | Path, cwd: Path = ROOT) -> Done:
+        out, err = StringIO(), StringIO()
+        with patch.dict(os.environ, self.env, clear=True), redirect_stdout(out), redirect_stderr(err), chdir(cwd):
+            code = main._run([*map(str, arguments)])
+        return Done(code, out.getvalue(), err.getvalue())
 
 
 def customers(path: Path, count: int = 1500, seed: int = 3) -> Path:

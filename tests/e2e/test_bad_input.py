@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Churn, Done, Trained, customers, rows
+from local.runner.warm import INTERPRETERS
+from tests.e2e.conftest import Churn, Done, Trained, Within, customers, rows
 
 Table = list[list[str]]
 CONTRACT = Path(__file__).resolve().parents[2] / "feature_repo/contracts/telco.yaml"
@@ -59,19 +61,26 @@ def refused(done: Done, *says: str) -> None:
     assert done.json["error"]["problem"]
 
 
+@pytest.fixture(scope="module")
+def within(trained: Trained) -> Iterator[Trained]:
+    """The same home, from within this process; its interpreters end with the module."""
+    yield replace(trained, churn=Within(trained.churn.home))
+    INTERPRETERS.close()
+
+
 @pytest.fixture
-def unchanged(trained: Trained):
+def unchanged(within: Trained) -> Iterator[Trained]:
     """Checks afterwards that nothing which serves has changed, and that nothing half-written lies about."""
 
     def state() -> tuple[str, list[str]]:
-        home = trained.churn.home
+        home = within.churn.home
         bundles = sorted(path.name for path in (home / "objects/bundles").iterdir())
         staged = [path for path in home.rglob("*") if ".staging" in path.parts and path.is_file()]
         assert staged == []
         return (home / "traffic/telco.yaml").read_text(), bundles
 
     before = state()
-    yield trained
+    yield within
     assert state() == before
 
 
@@ -99,8 +108,9 @@ def test_a_file_that_is_no_table_is_refused(
     refused(unchanged.churn.train(tmp_path / name), name, *says)
 
 
-def test_a_missing_file_is_refused(unchanged: Trained, tmp_path: Path) -> None:
-    refused(unchanged.churn.train(tmp_path / "absent.csv"), "absent.csv")
+def test_a_missing_file_is_refused(unchanged: Trained, trained: Trained, tmp_path: Path) -> None:
+    for churn in (unchanged.churn, trained.churn):
+        refused(churn.train(tmp_path / "absent.csv"), "absent.csv")
 
 
 def test_the_wrong_delimiter_is_recognised(unchanged: Trained, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def numbered(tmp_path: Path) -> str:
     """A database with scores of two models, and snapshots, of customers 7 and 007."""
     url = f"sqlite:///{tmp_path}/churn.db"
     migrate(url)
-    score = "INSERT INTO scores VALUES (?, ?, '2026-01-01', NULL, 1, 0.5, 1, 'low', '', NULL)"
+    score = "INSERT INTO scores VALUES (?, ?, '2026-01-01', NULL, 1, 0.5, 1, 'low', '', NULL, NULL)"
     with closing(sqlite3.connect(tmp_path / "churn.db")) as connection:
         connection.executemany(score, [(model, one) for model in ("text", "number") for one in ("7", "007")])
         snapshot = "INSERT INTO customers (\"customerID\", snapshot_date) VALUES (?, '2026-01-01')"
