@@ -21,7 +21,7 @@ from churn.stores.outcomes import Loaded
 from churn.stores.prediction_log import fingerprints
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.prediction_log.sinks import Away
-from churn.stores.privacy.database import known_key, names_customers
+from churn.stores.privacy.database import names_by, names_customers
 from churn.stores.settings import Settings
 from churn.stores.traffic import checked_model
 from churn.stores.traffic_store import open_traffic
@@ -163,12 +163,8 @@ def _pseudonyms(settings: Settings) -> Pseudonyms:
     """By the predictor's key. Another one, where customers have names already, would match nobody."""
     key = ServingSettings.load(os.environ, settings).log_key
     named = names_customers(settings.database)
-    if named and not key.exists():
-        remedy = "point CHURN_LOG_KEY at the key that the predictor has"
-        raise UserError("there is no key, and customers are in the log under names made with one", str(key), remedy)
-    names = Pseudonyms.load(key)
+    names = names_by(settings.database, key, named=named) or Pseudonyms.load(key)
     if named:
-        fingerprints.refuse_other(known_key(settings.database), names, key)
         return names
     try:
         fingerprints.keep(settings.database, names, key)

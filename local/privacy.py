@@ -15,11 +15,10 @@ from rich.table import Table
 from churn.domain.contract import Contract
 from churn.domain.errors import UserError
 from churn.stores import files, objects
-from churn.stores.prediction_log.fingerprints import refuse_other
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.contracts import trained_under
 from churn.stores.privacy.customer import Customer, counting
-from churn.stores.privacy.database import CustomerTable, LoggedPredictions, ScoreTable, known_key, names_customers
+from churn.stores.privacy.database import CustomerTable, LoggedPredictions, ScoreTable, names_by, names_customers
 from churn.stores.privacy.folders import Copies, StepFiles, sources
 from churn.stores.privacy.ledger import Act, Erasure, Ledger
 from churn.stores.privacy.months import months
@@ -175,15 +174,9 @@ def table(done: Erased) -> Table:
 
 def _pseudonyms(settings: Settings, key: Path, *, make: bool) -> Pseudonyms | None:
     """The names of customers in the log. By another key than theirs an erasure would pass by what it is to erase."""
-    if key.exists():
-        names = Pseudonyms.load(key)
-        refuse_other(known_key(settings.database), names, key)
-        return names
-    archived = objects.open_store(settings).list("archive/")
-    if archived or names_customers(settings.database):
-        remedy = "point CHURN_LOG_KEY at the key that the predictor has"
-        raise UserError("there is no key, and customers are in the log under names made with one", str(key), remedy)
-    return Pseudonyms.load(key) if make else None
+    named = bool(objects.open_store(settings).list("archive/")) or names_customers(settings.database)
+    names = names_by(settings.database, key, named=named)
+    return Pseudonyms.load(key) if names is None and make else names
 
 
 def _contracts(settings: Settings, more: Sequence[str]) -> list[Contract]:

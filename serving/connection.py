@@ -55,7 +55,6 @@ class Connection(HttpToolsProtocol):
         self._left = 0
         self._leaving = False
         self._read = self._again = b""
-        self._protocol_offered = False
 
     @staticmethod
     def refused(status: int) -> None:
@@ -111,8 +110,7 @@ class Connection(HttpToolsProtocol):
         """The body comes next. Headers that came at once, with part of it, are measured by themselves."""
         if self._received > _MOST_BESIDE and self._size_of_headers() > _MOST_BESIDE:
             raise _TooLargeError
-        self._protocol_offered = self.parser.should_upgrade()
-        if self._protocol_offered:  # the parser ends here; it begins anew in `_unsupported_upgrade_warning`
+        if self.parser.should_upgrade():  # the parser ends here; it begins anew in `_unsupported_upgrade_warning`
             return
         self._in_headers = False
         self._received = self._trailers = 0
@@ -125,7 +123,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All is there."""
-        if self._protocol_offered:
+        if self.parser.should_upgrade():
             return
         self._arriving = False
         self._older = True

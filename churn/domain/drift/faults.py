@@ -15,10 +15,8 @@ import numpy.typing as npt
 from churn.domain.contract import Contract
 from churn.domain.drift import effects
 from churn.domain.drift.columns import MISSING, Matrix, Vector
+from churn.domain.performance import DAY_US, Times
 
-Times = npt.NDArray[np.int64]
-
-_DAY_US = 86_400_000_000
 _DAYS = 7
 _FAR = 3.0
 _APART = 0.6
@@ -56,7 +54,7 @@ def _weeks(at: Times, fewest: int) -> Iterator[tuple[int, int, npt.NDArray[np.bo
     """From, to and which rows, in days since 1970, the newest first."""
     if not len(at):
         return
-    day = at // _DAY_US
+    day = at // DAY_US
     end, first = int(day.max()) + 1, int(day.min())
     start = end
     while start > first:

@@ -15,8 +15,9 @@ from churn.domain.contract import Contract
 from churn.domain.drift import effects, significance
 from churn.domain.drift.columns import Matrix, Vector
 from churn.domain.drift.effects import Band, Counts
-from churn.domain.drift.faults import Fault, Times, faults
+from churn.domain.drift.faults import Fault, faults
 from churn.domain.drift.significance import Tests
+from churn.domain.performance import Times
 
 PROBABILITY = "probability"
 

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.domain.contract import Contract
@@ -14,6 +15,7 @@ from churn.domain.errors import UserError
 from churn.stores.addresses import redacted, sqlite_file
 from churn.stores.prediction_log import fingerprints
 from churn.stores.prediction_log import sqlite as log_file
+from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.customer import Customer, counting
 from churn.stores.privacy.places import Held
 
@@ -155,11 +157,21 @@ def names_customers(url: str) -> bool:
         return bool(found or asked.run(fingerprints.KNOWN, [], "prediction_key"))
 
 
-def known_key(url: str) -> bytes | None:
-    """The fingerprint of the key that the log's names are made with; None where there are none yet."""
+def names_by(url: str, key: Path, *, named: bool) -> Pseudonyms | None:
+    """Names by the key in a file, which must be the log's; None where there is no key. `named` says that somebody has
+    a name already: then there must be one.
+
+    Raises UserError for a key that is lost, or another one: whoever asks by it would find nobody."""
+    if not key.exists():
+        if not named:
+            return None
+        remedy = "point CHURN_LOG_KEY at the key that the predictor has"
+        raise UserError("there is no key, and customers are in the log under names made with one", str(key), remedy)
+    names = Pseudonyms.load(key)
     with database(url) as asked:
         found = asked.run(fingerprints.KNOWN, [], "prediction_key")
-    return bytes(found[0][0]) if found else None
+    fingerprints.refuse_other(bytes(found[0][0]) if found else None, names, key)
+    return names
 
 
 class Database:

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from churn.domain.errors import UserError
 from churn.stores.database import engine, migrate
-from churn.stores.outcomes import GIVEN, KNOWN, Loaded, load, read
+from churn.stores.outcome_databases import KNOWN
+from churn.stores.outcomes import GIVEN, Loaded, load, read
 from churn.stores.prediction_log.pseudonyms import Pseudonyms
 from churn.stores.privacy.customer import Customer
 from churn.stores.privacy.database import LoggedPredictions

@@ -8,18 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from churn.domain import contract
 from churn.domain.drift.columns import MISSING
 from churn.domain.drift.faults import Fault, faults
 from churn.domain.drift.verdict import Bounds, Sample, judge
+from tests.unit.domain.drift.samples import SHOP
 
-SHOP = contract.parse("""
-name: shop
-target: {column: gone, positive: "yes"}
-columns:
-  plan: {type: category, categories: [basic, plus]}
-  spend: {type: number, nullable: true}
-""")
 MARCH = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 ROWS = 6000

@@ -10,15 +10,9 @@ from scipy import stats
 from churn.domain import contract
 from churn.domain.drift import columns, effects, significance, verdict
 from churn.domain.drift.verdict import Bounds, Sample, judge
+from tests.unit.domain.drift.samples import SHOP
 
 RANDOM = np.random.default_rng(5)
-SHOP = contract.parse("""
-name: shop
-target: {column: gone, positive: "yes"}
-columns:
-  plan: {type: category, categories: [basic, plus]}
-  spend: {type: number, nullable: true}
-""")
 
 
 def samples(before: np.ndarray, now: np.ndarray, plan: tuple[float, float] = (0.0, 0.0)) -> tuple[Sample, Sample]:

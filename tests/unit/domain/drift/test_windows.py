@@ -13,6 +13,7 @@ import pytest
 from churn.domain import contract, parsing
 from churn.domain.drift import columns
 from churn.domain.drift.verdict import Bounds, Judgement, Sample, judge
+from churn.domain.performance import DAY_US
 from churn.domain.synthetic.population import Population
 
 TELCO = contract.load(Path(__file__).resolve().parents[4] / "feature_repo/contracts/telco.yaml")
@@ -31,9 +32,10 @@ EACH = 15
 
 
 def window(rows: int, seed: int, change: str | None = None) -> Sample:
-    """A month's customers, and their true chances as the model's probabilities."""
+    """A month's customers, asked about on any of its days, and their true chances as the model's probabilities."""
     month = Population(rows, seed, change)
-    return Sample(columns.matrix(TELCO, parsing.parse(TELCO, month.table()).table), month.probability)
+    at = np.random.default_rng(seed).integers(0, 30 * DAY_US, rows)
+    return Sample(columns.matrix(TELCO, parsing.parse(TELCO, month.table()).table), month.probability, at)
 
 
 @cache
