@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_S = 60.0
 """How long one process waits for another that writes to the same SQLite file; the driver's five seconds are few."""
 _LOCK = 0x636875726E  # "churn": the number of PostgreSQL's advisory lock that migrations take turns by
+_TURN = threading.Lock()  # Alembic keeps what it works on in a module: threads would share it
 
 
 def engine(url: str) -> Engine:
@@ -52,10 +54,10 @@ def reached(url: str, setting: str = "CHURN_DATABASE") -> Iterator[Engine]:
 
 
 def migrate(url: str) -> None:
-    """Brings the schema to the newest revision, all of it or nothing; two processes at once take turns.
+    """Brings the schema to the newest revision, all of it or nothing; two processes or threads at once take turns.
 
     Raises UserError for what the database answers with."""
-    with reached(url) as database:
+    with _TURN, reached(url) as database:
         if sqlite_file(url) is None:
             _migrate_postgres(database)
         else:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,6 +120,12 @@ from feature_repo import contracts
 migration.HeadMaintainer.update_to_step = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 migrate(Settings.load().database)
 """
+
+
+def test_threads_may_migrate_databases_at_once(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path}/{number % 4}.db" for number in range(16)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(migrate, urls))
 
 
 def test_a_migration_killed_in_the_middle_leaves_no_half_a_schema(
